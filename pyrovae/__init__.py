@@ -1,0 +1,46 @@
+"""Deep latent-variable models as Pyro programs: write a model, swap a guide, run SVI.
+
+Everything below is imported on first use, so that ``pyrovae --help`` need not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyrovae import data, evaluate, export, guides, heads, models, nets, plots, predict, priors
+    from pyrovae.training import Fit, fit, load
+
+__version__ = "0.1.0"
+
+_MODULES = ("data", "evaluate", "export", "guides", "heads", "models", "nets", "plots", "predict", "priors")
+_TRAINING = ("Fit", "fit", "load")
+
+__all__ = [
+    "Fit",
+    "data",
+    "evaluate",
+    "export",
+    "fit",
+    "guides",
+    "heads",
+    "load",
+    "models",
+    "nets",
+    "plots",
+    "predict",
+    "priors",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"pyrovae.{name}")
+    if name in _TRAINING:
+        return getattr(importlib.import_module("pyrovae.training"), name)
+    raise AttributeError(f"module 'pyrovae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

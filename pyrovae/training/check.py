@@ -1,0 +1,319 @@
+"""A first look at a pair of programs on one batch: what can go wrong is said before the first step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine.subsample_messenger import _Subsample
+from torch import Tensor
+from torch.distributions import constraints
+
+from pyrovae.errors import explain
+from pyrovae.training.parameters import networks
+from pyrovae.types import Batch, Program
+
+_PLATE = "data"
+_FIXED = (
+    constraints.boolean,
+    constraints.unit_interval,
+    constraints.nonnegative_integer,
+    constraints.nonnegative,
+    constraints.positive,
+)
+
+
+class Survey(NamedTuple):
+    """What the first look has found.
+
+    Attributes:
+        latents: the latent sites, in the model's order.
+        nesting: how deep the plates are nested.
+        supports: for each tensor of the batch that is observed as it is, its position, site and support.
+    """
+
+    latents: tuple[str, ...]
+    nesting: int
+    supports: tuple[tuple[int, str, Any], ...]
+
+
+def survey(model: Program, guide: Program, batch: Batch) -> Survey:
+    """Runs guide and model on a batch and compares them site by site.
+
+    Raises:
+        ValueError: latent sites that only one side has; a guide that samples an observed site; plates, event
+            shapes or data that disagree; data outside the likelihood's support; a program that fails; a
+            network that is used but never trained.
+    """
+    with poutine.block(), pyro.validation_enabled(True):
+        guide_trace = _run("guide", guide, batch)
+        prior_trace = _run("model", model, batch)
+        guide_sites, model_sites = _sites(guide_trace), _sites(prior_trace)
+        _compare_names(guide_sites, model_sites)
+        for name in guide_sites:
+            if name in model_sites:
+                _compare_shapes(name, guide_sites[name], model_sites[name])
+        for role, sites in (("guide", guide_sites), ("model", model_sites)):
+            _check_plate(role, sites, len(batch[0]))
+        model_trace = _run("model", poutine.replay(model, trace=guide_trace), batch)
+        observed = {name: site for name, site in _sites(model_trace).items() if site["is_observed"]}
+        for name, site in observed.items():
+            _check_observed(name, site)
+        _check_trained(model, guide, guide_trace, model_trace, batch)
+    latents = tuple(name for name, site in model_sites.items() if not site["is_observed"])
+    frames = [f for s in (*guide_sites.values(), *model_sites.values()) for f in s["cond_indep_stack"]]
+    nesting = max((-frame.dim for frame in frames if frame.dim is not None), default=0)
+    return Survey(latents, nesting, tuple(_supports(observed, batch)))
+
+
+def check_support(supports: tuple[tuple[int, str, Any], ...], batches: Iterator[Batch]) -> None:
+    """Holds all data against the support of the site that observes them.
+
+    Raises:
+        ValueError: for the first batch with a value outside.
+    """
+    for batch in batches:
+        for index, name, support in supports:
+            if not support.check(batch[index]).all():
+                raise _outside(name, "its likelihood", support, batch[index])
+
+
+def datum_scale(model: Program, batch: Batch) -> float:
+    """How many data a batch's loss speaks for: its size, times the scale of the observed sites."""
+    size = float(len(batch[0]))
+    with poutine.block(), torch.no_grad():
+        trace = poutine.trace(model).get_trace(*batch)
+    for site in _sites(trace).values():
+        frames = {frame.name: frame for frame in site["cond_indep_stack"]}
+        if site["is_observed"]:
+            scale = torch.as_tensor(site["scale"])
+            count = frames[_PLATE].size if _PLATE in frames else size
+            return float(count * scale) if scale.numel() == 1 else size
+    return size
+
+
+def _run(role: str, program: Callable[..., Any], batch: Batch) -> Any:
+    shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in batch)
+    try:
+        trace = poutine.trace(program).get_trace(*batch)
+        trace.compute_log_prob()
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        if "support" in str(error):
+            # The model's own check of its data: told below, by site and with a remedy.
+            return trace
+        reason = str(error).split("Trace Shapes:")[0].strip()
+        remedy = "Check that networks, latent sizes and data fit each other."
+        if "dtype" in reason:
+            remedy = "Networks take float32 as a rule: pass x.float()."
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            explain(
+                role,
+                expected=f"a program that runs on a batch of {shapes}",
+                got=f"{type(error).__name__}: {reason}",
+                remedy=remedy,
+            )
+        ) from error
+    return trace
+
+
+def _sites(trace: Any) -> dict[str, Any]:
+    return {
+        name: site
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample"
+        and not isinstance(site["fn"], _Subsample)
+        and not site["infer"].get("_deterministic", False)
+    }
+
+
+def _compare_names(guide: dict[str, Any], model: dict[str, Any]) -> None:
+    for name in guide:
+        if name in model and model[name]["is_observed"]:
+            raise ValueError(
+                explain(
+                    f"guide, site {name!r}",
+                    expected="latent sites only",
+                    got="a site that the model observes",
+                    remedy=f"Remove pyro.sample({name!r}, ...) from the guide: the data are given.",
+                )
+            )
+    latents = {name for name, site in model.items() if not site["is_observed"]}
+    extra = {n for n, s in guide.items() if n not in latents and not s["infer"].get("is_auxiliary", False)}
+    lacking = {n for n in latents - set(guide) if "enumerate" not in model[n]["infer"]}
+    if extra:
+        raise ValueError(
+            explain(
+                f"guide, sites {sorted(extra)}",
+                expected=f"the model's latent sites {sorted(latents)}",
+                got="sites that are in the guide and not in the model",
+                remedy='Rename them, or mark them infer={"is_auxiliary": True}.',
+            )
+        )
+    if lacking:
+        raise ValueError(
+            explain(
+                f"model, sites {sorted(lacking)}",
+                expected=f"a guide that samples them (it samples {sorted(guide)})",
+                got="latent sites that are in the model and not in the guide",
+                remedy="Add them to the guide, or observe them with obs=.",
+            )
+        )
+
+
+def _compare_shapes(name: str, guide: Any, model: Any) -> None:
+    plates = [{f.name: f.size for f in site["cond_indep_stack"] if f.vectorized} for site in (guide, model)]
+    if plates[0] != plates[1]:
+        raise ValueError(
+            explain(
+                f"site {name!r}",
+                expected=f"the same plates on both sides; in the model {plates[1]}",
+                got=f"{plates[0]} in the guide",
+                remedy='Put both into pyro.plate("data", len(x)).',
+            )
+        )
+    if guide["fn"].event_shape != model["fn"].event_shape:
+        raise ValueError(
+            explain(
+                f"site {name!r}",
+                expected=f"event shape {tuple(model['fn'].event_shape)}, as in the model",
+                got=f"{tuple(guide['fn'].event_shape)} in the guide",
+                remedy="Give the guide's head twice the prior's dimensions (loc and scale), and to_event(1).",
+            )
+        )
+
+
+def _check_plate(role: str, sites: dict[str, Any], size: int) -> None:
+    for name, site in sites.items():
+        for frame in site["cond_indep_stack"]:
+            if frame.name == _PLATE and frame.size != size:
+                raise ValueError(
+                    explain(
+                        f"{role}, site {name!r}, plate {_PLATE!r}",
+                        expected=f"the batch's size, {size}",
+                        got=str(frame.size),
+                        remedy='Write pyro.plate("data", len(x)).',
+                    )
+                )
+
+
+def _check_observed(name: str, site: Any) -> None:
+    fn, value = site["fn"], site["value"]
+    if tuple(fn.shape()) != tuple(value.shape):
+        raise ValueError(
+            explain(
+                f"model, site {name!r}",
+                expected=f"data of the likelihood's shape {tuple(fn.shape())}",
+                got=f"data of shape {tuple(value.shape)}",
+                remedy="Make the decoder's output as large as a datum, and mind .to_event of images.",
+            )
+        )
+    if fn.support.check(value).all():
+        return
+    problem = _outside(name, type(_base(fn)).__name__, fn.support, value)
+    if _is_unchecked(fn):
+        warnings.warn(f"{problem} (It was told validate_args=False.)", stacklevel=2)
+    else:
+        raise problem
+
+
+def _base(fn: Any) -> Any:
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return fn
+
+
+def _is_unchecked(fn: Any) -> bool:
+    """Whether the program said ``validate_args=False`` for this distribution."""
+    return _base(fn).__dict__.get("_validate_args") is False
+
+
+def _outside(name: str, likelihood: str, support: Any, value: Tensor) -> ValueError:
+    low, high = value.min().item(), value.max().item()
+    binary = _elementwise(support) is constraints.boolean
+    if binary and low >= 0 and high <= 1:
+        remedy = (
+            "Gray values have no density under it: binarise with transform=pyrovae.data.Binarize() (a fresh "
+            "draw at every use) or pyrovae.data.Threshold(0.5)."
+        )
+    elif binary:
+        remedy = (
+            "Scale to [0, 1] first (pyrovae.data.Pixels() for 0..255), then binarise with "
+            "pyrovae.data.Binarize() or pyrovae.data.Threshold(0.5)."
+        )
+    else:
+        remedy = "Transform the data, or choose a likelihood with their support."
+    kind = "0 or 1" if binary else f"values in {support}"
+    return ValueError(
+        explain(
+            f"model, site {name!r}",
+            expected=f"data in the support of {likelihood}: {kind}",
+            got=f"values from {low:.4g} to {high:.4g}",
+            remedy=remedy,
+        )
+    )
+
+
+def _elementwise(support: Any) -> Any:
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support
+
+
+def _supports(observed: dict[str, Any], batch: Batch) -> Iterator[tuple[int, str, Any]]:
+    """The observed sites whose support doesn't depend on the datum, with the tensor that they observe."""
+    for name, site in observed.items():
+        support = _elementwise(site["fn"].support)
+        if not any(support is constraint for constraint in _FIXED) or _is_unchecked(site["fn"]):
+            continue
+        for index, tensor in enumerate(batch):
+            same = tensor.untyped_storage().data_ptr() == site["value"].untyped_storage().data_ptr()
+            if same:
+                yield index, name, support
+
+
+def _check_trained(model: Program, guide: Program, guide_trace: Any, model_trace: Any, batch: Batch) -> None:
+    """Every tensor that the densities depend on and that wants a gradient must be known to Pyro."""
+    registered: set[int] = set()
+    total = torch.zeros((), device=batch[0].device)
+    for trace in (guide_trace, model_trace):
+        for site in trace.nodes.values():
+            if site["type"] == "param":
+                registered.add(id(site["value"].unconstrained()))
+            elif site["type"] == "sample" and not isinstance(site["fn"], _Subsample):
+                total = total + site["fn"].log_prob(site["value"]).sum()
+    strangers = [leaf for leaf in _leaves(total) if id(leaf) not in registered | {id(x) for x in batch}]
+    if not strangers:
+        return
+    names = [
+        f"{where}.{name}"
+        for where, net in networks(model, guide).items()
+        for name, parameter in net.named_parameters()
+        if any(parameter is leaf for leaf in strangers)
+    ] or [f"a tensor of shape {tuple(leaf.shape)}" for leaf in strangers]
+    raise ValueError(
+        explain(
+            f"parameters {names[:4]}{' ...' if len(names) > 4 else ''}",
+            expected="parameters that the programs name to Pyro",
+            got="parameters in use that would never be trained",
+            remedy='Add pyro.module("name", network) to the program, with a name used once; or freeze them.',
+        )
+    )
+
+
+def _leaves(total: Tensor) -> Iterator[Tensor]:
+    """The leaves of a tensor's autograd graph."""
+    waiting, seen = [total.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            yield leaf
+        waiting += [following for following, _ in node.next_functions]

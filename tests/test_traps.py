@@ -82,8 +82,8 @@ def test_a_network_in_a_closure_must_be_named(digits: Tensor, make_pair: Any) ->
         pv.fit(model, guide, digits[:100], epochs=1, progress=False)
 
 
-def test_networks_in_closures_are_moved_to_the_device(digits: Tensor) -> None:
-    """Their dtype stands in for the device here: both are changed by the same call."""
+def test_networks_in_closures_are_moved_to_the_device() -> None:
+    """What ``fit`` moves is what is found here."""
     decoder, encoder = nn.Linear(2, 64), nn.Linear(64, 4)
 
     def model(x: Tensor | None = None) -> None:

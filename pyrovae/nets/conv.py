@@ -50,7 +50,7 @@ class ConvEncoder(nn.Module):
         incoming = self.shape[0]
         for width in self.channels:
             layers += [nn.Conv2d(incoming, width, 3, stride=2, padding=1)]
-            layers += [ResidualBlock(width, activation) for _ in range(residual)]
+            layers += [_ResidualBlock(width, activation) for _ in range(residual)]
             layers += [activation()]
             incoming = width
         height, width = sizes[-1]
@@ -110,7 +110,7 @@ class ConvDecoder(nn.Module):
             nn.Unflatten(1, (self.channels[0], *sizes[0])),
         ]
         for i, (width, wider) in enumerate(zip(self.channels, outgoing, strict=True)):
-            layers += [ResidualBlock(width, activation) for _ in range(residual)]
+            layers += [_ResidualBlock(width, activation) for _ in range(residual)]
             layers += [activation()]
             # A kernel of 4 with stride 2 covers every output pixel equally often: no checkerboard.
             odd = tuple(target - 2 * size for size, target in zip(sizes[i], sizes[i + 1], strict=True))
@@ -132,7 +132,7 @@ class ConvDecoder(nn.Module):
         return output.reshape(*leading, *self.shape)
 
 
-class ResidualBlock(nn.Module):
+class _ResidualBlock(nn.Module):
     """A pre-activation residual block, ``x + conv(a(conv(a(x))))``, that keeps the shape ``(n, C, H, W)``."""
 
     def __init__(self, channels: int, activation: Activation = nn.ReLU) -> None:

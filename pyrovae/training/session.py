@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from pyro.infer import SVI
 
+from pyrovae import randomness
 from pyrovae.data import Batches
 from pyrovae.errors import explain
-from pyrovae.training import randomness, weights
+from pyrovae.training import weights
 from pyrovae.training.check import datum_scale
 from pyrovae.training.fitted import Fit
 from pyrovae.training.history import Epoch, History
@@ -206,7 +207,7 @@ class Session:
         if self.validation_data is None:
             return math.nan
         total = count = 0.0
-        with randomness.borrowed(self.device, seed=self.settings.seed), self.run.evaluating():
+        with randomness.isolated(self.device, seed=self.settings.seed), self.run.evaluating():
             for batch in self.validation_data.epoch(0):
                 args, size = self.run.arguments(batch), len(batch[0])
                 loss = scalar(self.validator.evaluate_loss(*args))
@@ -216,7 +217,7 @@ class Session:
 
     def _scale(self, size: int, args: Batch) -> float:
         if size not in self._scales:
-            with randomness.borrowed(self.device), self.run.evaluating():
+            with randomness.isolated(self.device), self.run.evaluating():
                 self._scales[size] = datum_scale(self.run.model, args)
         return self._scales[size]
 

@@ -69,6 +69,10 @@ class Settings:
         _whole("epochs", self.epochs, 1)
         _whole("batch_size", self.batch_size, 1)
         _whole("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise ValueError(
+                explain("seed", expected="less than 2**32", got=str(self.seed), remedy="NumPy takes no more.")
+            )
         _number("kl_warmup", self.kl_warmup, "the warm-up's length in epochs, 0 or more")
         _number("checkpoint_every", self.checkpoint_every, "seconds, 0 or more")
         if self.patience is not None:

@@ -10,8 +10,8 @@ import pyro
 import torch
 from pyro.infer import Trace_ELBO
 
+from pyrovae import randomness
 from pyrovae.data import Batches, Splits, as_batches
-from pyrovae.training import randomness
 from pyrovae.training.check import Survey, check_support, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
@@ -106,7 +106,8 @@ def fit(
     for net in networks(model, guide).values():
         net.to(place)
     begun = time.monotonic()
-    with randomness.borrowed(place, seed=seed), run.parameters.active():
+    with randomness.isolated(place), run.parameters.active():
+        pyro.set_rng_seed(seed)
         found = _look(run, train, held_out)
         optimiser.start(run.parameters.unconstrained())
         recorder.begin(_config(run, optimiser, loss, settings, train, place))
@@ -140,7 +141,7 @@ def _look(run: Fit, train: Batches, held_out: Batches | None) -> Survey:
         found = survey(run.model, run.guide, first)
     for batches in (train, held_out):
         if batches is not None and batches.in_memory and found.supports:
-            with randomness.borrowed(run.device):
+            with randomness.isolated(run.device):
                 check_support(found.supports, batches.epoch(0))
     return found
 
@@ -161,8 +162,8 @@ def _config(
             "batch": len(first[0]),
             "shapes": [list(tensor.shape[1:]) for tensor in first],
             "dtypes": [str(tensor.dtype).removeprefix("torch.") for tensor in first],
-            "source": None if train.data is None else train.data.source,
-            "transform": None if train.data is None else describe_or_none(train.data.transform),
+            "source": train.source,
+            "transform": describe_or_none(train.transform),
         },
         "device": str(device),
         "parameters": sum(p.numel() for p in run.parameters.unconstrained().values()),

@@ -1,0 +1,1 @@
+"""The commands, one a file: what it is called, which options it takes, what it does."""

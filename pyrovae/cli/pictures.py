@@ -1,0 +1,104 @@
+"""The pictures of a run, as PNG files: each is drawn where the data and the model allow it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pyrovae import checkpoint, plots, predict
+from pyrovae.cli.datasets import Part, image_shape, take, undo
+from pyrovae.evaluate import Bound
+from pyrovae.training import Fit
+
+_SCATTERED = 5000
+"""More points than these hide each other."""
+
+
+def draw_all(run: Fit, part: Part, bound: Bound, folder: Path, seed: int) -> list[Path]:
+    """Draws everything there is to see of a run into its folder; returns the files."""
+    return [save(figure, folder / f"{name}.png") for name, figure in _figures(run, part, bound, seed)]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Writes a figure, whole or not at all."""
+    import io
+
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:] or "png")
+    checkpoint.replace(path, content.getvalue())
+    return path
+
+
+def seen(x: Tensor, part: Part) -> Tensor:
+    """Data of the model's, ``(n, ...)``, as images."""
+    return undo(x, part.transform)
+
+
+def pairs(run: Fit, part: Part, count: int, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Two batches of data to walk between, of different labels where there are labels."""
+    batch = take(part, min(len(part), 20 * count), seed)
+    order = torch.randperm(len(batch[0]), generator=torch.Generator().manual_seed(seed)).tolist()
+    labels = batch[1].tolist() if len(batch) > 1 and batch[1].ndim == 1 else order
+    starts: list[int] = []
+    ends: list[int] = []
+    while order and len(starts) < count:
+        start = order.pop(0)
+        other = next((i for i in order if labels[i] != labels[start]), None)
+        if other is None:
+            break
+        order.remove(other)
+        starts.append(start)
+        ends.append(other)
+    args = run.arguments(batch)
+    return tuple(t[starts] for t in args), tuple(t[ends] for t in args)
+
+
+def _figures(run: Fit, part: Part, bound: Bound, seed: int) -> Iterator[tuple[str, Figure]]:
+    yield "training", plots.training_curves(run.history)
+    for site, kl in bound.kl_per_dimension.items():
+        name = "kl" if len(bound.kl_per_dimension) == 1 else f"kl-{_file_name(site)}"
+        yield name, plots.kl_per_dimension(kl)
+    batch = take(part, _SCATTERED, seed)
+    z = predict.embed(run, batch, batch_size=1000)
+    if z.shape[1] >= 2 and len(z) >= 3:
+        labels = batch[1] if len(batch) > 1 and batch[1].ndim == 1 else None
+        yield "latent", plots.latent_scatter(z, labels, title="posterior means")
+    shape = image_shape(part)
+    if shape is not None:
+        yield from _images(run, part, z.shape[1], shape, seed)
+
+
+def _images(run: Fit, part: Part, latent: int, shape: Any, seed: int) -> Iterator[tuple[str, Figure]]:
+    yield (
+        "samples",
+        plots.samples(seen(predict.sample(run, 64, mean=True, seed=seed), part), shape=shape, columns=16),
+    )
+    batch = take(part, 24, seed)
+    x_hat = predict.reconstruct(run, batch, seed=seed)
+    yield (
+        "reconstructions",
+        plots.reconstructions(seen(batch[0], part), seen(x_hat, part), shape=shape, columns=12),
+    )
+    start, end = pairs(run, part, 6, seed)
+    if len(start[0]):
+        paths = predict.interpolate(run, start, end, steps=11)
+        yield "interpolation", plots.interpolation(grid(paths, part), shape=shape)
+    if latent == 2:
+        plane = predict.manifold(run, steps=20)
+        yield "manifold", plots.manifold(grid(plane.images, part), shape=shape)
+
+
+def grid(x: Tensor, part: Part) -> Tensor:
+    """Images behind two leading dimensions."""
+    flat = seen(x.flatten(0, 1), part)
+    return flat.reshape(*x.shape[:2], *flat.shape[1:])
+
+
+def _file_name(site: str) -> str:
+    return site.replace(os.sep, ".")

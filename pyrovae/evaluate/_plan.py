@@ -1,0 +1,142 @@
+"""How the particles of a pair are drawn: found out on a few data, before the work begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import pyro
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from pyrovae.errors import explain
+from pyrovae.evaluate._axes import data_dims, nesting
+from pyrovae.evaluate._draw import Draw, Programs, Strategy, copied, disagreement, looped, vectorised
+from pyrovae.evaluate._pair import check_sites, run_pair
+from pyrovae.types import Batch, Program
+
+_TOGETHER = 64
+
+logger = logging.getLogger(__name__)
+
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True)
+class Plan(Generic[Measured]):
+    """A pair, the way in which its particles are drawn, and what is measured on each draw.
+
+    Attributes:
+        rows: how many particles, those of all data counted, fit the memory.
+    """
+
+    programs: Programs
+    strategy: Strategy
+    measure: Callable[[Draw], Measured]
+    rows: int
+
+    @classmethod
+    def of(
+        cls, model: Program, guide: Program, batch: Batch, measure: Callable[[Draw], Measured], memory: int
+    ) -> Plan[Measured]:
+        """Looks at a pair on a few data, validation switched on."""
+        programs = _programs(model, guide, batch)
+        measure(programs.run(batch))
+        strategy = _strategy(programs, batch)
+        return cls(programs, strategy, measure, max(1, memory // _row(strategy, programs, batch, measure)))
+
+    def width(self, num_samples: int) -> int:
+        """How many data go together: few enough for 64 particles to share one run of a guide's network."""
+        together = 1 if self.strategy is looped else min(num_samples, _TOGETHER)
+        return max(1, self.rows // together)
+
+    def draws(self, chunk: Batch, num_samples: int) -> Iterator[Measured]:
+        """What is measured on ``num_samples`` particles of each datum of a chunk, a draw at a time."""
+        most = 1 if self.strategy is looped else max(1, self.rows // len(chunk[0]))
+        done = 0
+        while done < num_samples:
+            # The first draw sees every datum, so it alone is validated. Not in a with block, which a
+            # generator that is left early would close too late: ``sampling`` puts the switch back.
+            pyro.enable_validation(done == 0)
+            particles = min(most, num_samples - done)
+            for draw in self.strategy(self.programs, chunk, particles):
+                measured = self.measure(draw)
+                del draw
+                yield measured
+            done += particles
+
+
+def _programs(model: Program, guide: Program, batch: Batch) -> Programs:
+    """The programs with the dimensions of their plates.
+
+    Raises:
+        ValueError: latent sites that differ, a latent outside the data plate, two plates that may be it.
+    """
+    size = len(batch[0])
+    pair = run_pair(model, guide, batch)
+    check_sites(pair)
+    dims = data_dims(pair, size)
+    if len(dims) > 1:
+        # Another plate happens to have the data's size. It won't follow a different number of data.
+        other = tuple(_repeat(values, 2) for values in batch)
+        dims &= data_dims(run_pair(model, guide, other), 2 * size)
+    if len(dims) > 1:
+        raise ValueError(
+            explain(
+                "model and guide",
+                expected="one plate for the data",
+                got=f"several that are as large as the data, at dimensions {sorted(dims)}",
+                remedy='Call the one over the data "data".',
+            )
+        )
+    return Programs(model, guide, dims.pop(), nesting(pair))
+
+
+def _strategy(programs: Programs, batch: Batch) -> Strategy:
+    for strategy, name in ((vectorised, "in a plate"), (copied, "as copies of the data")):
+        reason = disagreement(strategy, programs, batch)
+        if reason is None:
+            return strategy
+        logger.info("Particles are not drawn %s, the next best way is taken: %s", name, reason)
+    return looped
+
+
+def _row(strategy: Strategy, programs: Programs, batch: Batch, measure: Callable[[Draw], Any]) -> int:
+    """The bytes that one more particle of one datum takes, were nothing freed before the end.
+
+    Intermediate results are freed, so the true peak is lower. What a program makes once, whatever the number
+    of particles, is left out.
+    """
+
+    def allocated(particles: int) -> int:
+        with _Allocations() as allocations:
+            for draw in strategy(programs, batch, particles):
+                measure(draw)
+        return allocations.total
+
+    if strategy is looped:
+        return max(1, allocated(1) // len(batch[0]))
+    return max(1, (allocated(6) - allocated(2)) // (4 * len(batch[0])))
+
+
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the bytes of all tensors that operations make, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        for x in tree_leaves(result):
+            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in given:
+                self.total += x.untyped_storage().nbytes()
+        return result
+
+
+def _repeat(values: Tensor, times: int) -> Tensor:
+    return values.repeat(times, *[1] * (values.dim() - 1))

@@ -63,15 +63,6 @@ def build(description: Any, references: References, where: str) -> Any:
             )
         )
     path = description["class_path"]
-    if not is_reference(path):
-        raise ValueError(
-            explain(
-                f"--{where}",
-                expected="a class path with a dot, or file.py:name",
-                got=repr(path),
-                remedy="Write it in full: pyrovae.priors.StandardNormal, say.",
-            )
-        )
     thing, given = references.find(path), description.get("init_args") or {}
     if inspect.isclass(thing):
         return call(thing, arguments(thing, given, references, where), where)

@@ -152,8 +152,9 @@ class _Parser(ArgumentParser):
         if found := re.search(r"Option '([^']+)' is not accepted", message):
             return f"config key {found[1]!r}: no such option. {nearest(found[1].split('.')[0], known)}"
         if found := re.search(r'Parser key "([^"]+)"[^:]*:\s*(.*)', message, re.DOTALL):
-            what = re.sub(r"<class '([^']+)'>", r"\1", " ".join(found[2].split()))
-            return f"--{found[1]}: {what[:1].lower()}{what[1:].replace('. Got value:', ', got')}."
+            return f"--{found[1]}: {_plainly(' '.join(found[2].split()))}."
+        if message == "the following arguments are required: run":
+            return "RUN: expected the folder of a run, got none."
         return message
 
 
@@ -167,6 +168,18 @@ class _Formatter(DefaultHelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(indent + line for line in text.strip().splitlines())
+
+
+def _plainly(what: str) -> str:
+    """jsonargparse's complaint about a type in the house's words."""
+    what = re.sub(r"<class '([^']+)'>", r"\1", what)
+    what = re.sub(r"typing\.Literal\[([^\]]*)\]", lambda found: "one of " + found[1].replace("'", ""), what)
+    expected = re.findall(r"Expected (?:an? )?(.*?)(?=\. Got| - | Given|$)", what)
+    got = re.findall(r"(?:Got value|Given value): (.*)$", what)
+    if not expected or not got:
+        return what
+    kinds = dict.fromkeys(kind.replace("NoneType", "null") for kind in expected)
+    return f"expected {' or '.join(kinds)}, got {got[0]}"
 
 
 def _read(

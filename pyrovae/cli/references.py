@@ -58,6 +58,15 @@ class References:
             NotNamed: for a path that is neither public nor named on the command line.
             ValueError, FileNotFoundError: when there is no such thing, with the nearest that there is.
         """
+        if not is_reference(path):
+            raise ValueError(
+                explain(
+                    "class path",
+                    expected="a class path with a dot, or file.py:name",
+                    got=repr(path),
+                    remedy="Write it in full: pyrovae.priors.StandardNormal, say.",
+                )
+            )
         if _FILE.fullmatch(path):
             return self._in_file(path)
         home, _, name = path.rpartition(".")

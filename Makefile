@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: fit check format test clean
+.PHONY: fit check format clean
 
 fit: $(VENV)/.installed
 	$(BIN)/pyrovae fit
@@ -13,7 +13,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --cov --cov-report term
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -7,7 +7,7 @@ form, one fused kernel for the likelihood and one for Adam, data in memory, batc
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,10 +46,17 @@ def adam(vae: VAE) -> torch.optim.Optimizer:
     return torch.optim.Adam(vae.parameters(), lr=1e-3, fused=True)
 
 
-def batches(x: Tensor, size: int = 128) -> Iterator[Tensor]:
-    """One epoch of gray values ``(n, d)``: shuffled, each batch binarised by a fresh draw."""
-    for index in torch.randperm(len(x)).split(size):
-        yield torch.bernoulli(x[index])
+def batches(x: Tensor, order: Iterable[Tensor]) -> Iterator[Tensor]:
+    """One epoch of gray values ``(n, d)``, each batch binarised by a fresh draw."""
+    for index in order:
+        gray = x.index_select(0, index)
+        # The law of torch.bernoulli(gray), in a third of its time on a CPU.
+        yield torch.rand_like(gray).lt_(gray)
+
+
+def shuffled(count: int, size: int = 128) -> Sequence[Tensor]:
+    """The numbers of all data in a random order, batch by batch."""
+    return torch.randperm(count).split(size)
 
 
 def train(vae: VAE, optimiser: torch.optim.Optimizer, epoch: Iterable[Tensor]) -> float:

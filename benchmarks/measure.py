@@ -29,17 +29,31 @@ class Clock(NamedTuple):
         return Clock(self.wall - earlier.wall, self.cpu - earlier.cpu)
 
 
+STATUS = Path("/proc/self/status")
+
+
+def forget_peak() -> float:
+    """Makes :func:`peak_memory` start from what is held now, where the system can; returns that, MB."""
+    if not STATUS.exists():
+        return peak_memory()
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
 def peak_memory() -> float:
     """The most memory that this process has held so far, MB.
 
     On Linux it is read from /proc: what getrusage says there starts from the peak of the parent process.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024 / 1e6
+    if STATUS.exists():
+        return _status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _status(name: str) -> float:
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def mean_and_error(values: Tensor) -> dict[str, float]:

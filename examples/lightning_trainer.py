@@ -80,7 +80,7 @@ def main() -> None:
         DataLoader(validation, batch_size=180),
     )
     for stage, loss in trainer.callback_metrics.items():
-        print(f"{stage}: {loss:.2f} nats per digit after {epochs} epochs")
+        print(f"{stage} loss: {loss:.2f} nats per digit after {epochs} epochs")
 
     run = pv.Fit(model, guide)
     test = pv.data.Binarize()(gray.test.transformed())

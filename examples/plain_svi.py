@@ -40,13 +40,13 @@ def main() -> None:
     for epoch in range(epochs):
         loss = sum(svi.step(x) for x, _labels in batches.epoch(epoch))
         if epoch % 10 == 0 or epoch == epochs - 1:
-            print(f"epoch {epoch + 1:3d}: {loss / len(digits.train):.2f} nats per digit")
+            print(f"epoch {epoch + 1:3d}: loss {loss / len(digits.train):.2f} nats per digit")
 
     run = pv.Fit(model, guide)
     test = digits.test.transformed(seed=0)
-    bound = pv.evaluate.elbo(run, test, num_samples=100)
-    print(f"\ntest bound: {bound.mean()} nats per digit, of which")
-    for part, mean in bound.summary().items():
+    summary = pv.evaluate.elbo(run, test, num_samples=100).summary()
+    print(f"\ntest bound: {summary.pop('elbo')} nats per digit, of which")
+    for part, mean in summary.items():
         print(f"  {part:<16}{mean}")
 
 

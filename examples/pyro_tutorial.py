@@ -1,6 +1,6 @@
 """The VAE of Pyro's own tutorial, a class with a ``model`` and a ``guide``, trained by ``pyrovae.fit``.
 
-    python examples/pyro_tutorial.py --epochs 60                         on the embedded digits
+    python examples/pyro_tutorial.py --epochs 100                        on the embedded digits
     python examples/pyro_tutorial.py --data mnist --root DIR --epochs 20
 
 The pair knows nothing of pyrovae: softplus networks of 400 hidden units, 50 latent dimensions, images that
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--data", default="digits", help="digits, mnist, fashionmnist, ...")
     parser.add_argument("--root", type=Path, help="where the data set lies or is downloaded to")
     options = parser.parse_args()
@@ -74,7 +74,7 @@ def main() -> None:
     run = pv.fit(vae.model, vae.guide, images.train, validation=images.validation, epochs=options.epochs)
 
     for row in (run.history[0], run.history.best):
-        print(f"validation after epoch {row.epoch}: {row.validation_loss:.2f} nats per image")
+        print(f"validation after epoch {row.epoch}: loss {row.validation_loss:.2f} nats per image")
     bound = pv.evaluate.elbo(run, images.test.transformed(seed=0), num_samples=10)
     print(f"test bound: {bound.mean()} nats per image")
     kl = bound.kl_per_dimension["latent"].mean(0)

@@ -41,7 +41,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_module_is_the_command_line() -> None:
-    found = subprocess.run([sys.executable, "-m", "pyrovae", "fitt"], capture_output=True, text=True, env=HERE)
+    found = subprocess.run(
+        [sys.executable, "-m", "pyrovae", "fitt"], capture_output=True, text=True, env=HERE
+    )
     assert found.returncode == 2
     assert "Did you mean 'fit'?" in found.stderr
     assert "Traceback" not in found.stderr

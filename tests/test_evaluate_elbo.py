@@ -41,6 +41,17 @@ def test_the_parts_add_up(run, digits):
     assert "closed form" in repr(bound)
 
 
+def test_data_keep_their_order_through_all_chunks(run):
+    x = torch.cat([part.x for part in pv.data.load("digits")]).flatten(1).round()
+    exact = (
+        torch.distributions.kl_divergence(run.guide.posterior("z", x), run.model.prior()).detach().double()
+    )
+    for options in ({}, {"memory": 100_000}, {"batch_size": 700}):
+        bound = pv.evaluate.elbo(run, x, **options)
+        assert torch.allclose(bound.kl["z"], exact, rtol=1e-4)
+        assert len(bound.elbo) == len(x) == 1797
+
+
 def test_it_is_pyros_elbo(run, digits):
     bound = pv.evaluate.elbo(run, digits, num_samples=500)
     with run.evaluating() as (model, guide):

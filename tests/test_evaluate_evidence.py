@@ -9,6 +9,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro import poutine
+from torch.overrides import TorchFunctionMode
 
 import pyrovae as pv
 from pyrovae.evaluate._streams import LogMeanExp, Mean
@@ -109,12 +110,11 @@ def test_chunks_of_weights_make_the_evidence(run, digits):
 
 def test_memory_is_bounded_by_the_budget(run, digits):
     """The largest tensor that an evaluation makes grows with the budget, not with the particles."""
-    from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Live(TorchDispatchMode):
+    class Live(TorchFunctionMode):
         largest = 0
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
             result = func(*args, **(kwargs or {}))
             if isinstance(result, torch.Tensor):
                 self.largest = max(self.largest, result.untyped_storage().nbytes())

@@ -119,6 +119,7 @@ def test_importance_sampling_finds_the_evidence(name, diagonal):
     run = pv.Fit(as_vae(ppca), exact_guide(ppca, inflation=1.3, diagonal=diagonal))
     found = pv.evaluate.evidence(run, x, num_samples=500)
     deviation = found.log_evidence - ppca.log_evidence(x)
+    # The log of an unbiased estimate is too low by half its squared error: here, below the noise of the mean.
     error_of_mean = found.standard_error.square().sum().sqrt() / len(x)
     assert deviation.mean().abs() < 3 * error_of_mean
     standardised = deviation / found.standard_error
@@ -128,7 +129,7 @@ def test_importance_sampling_finds_the_evidence(name, diagonal):
 
 def test_correlations_left_out_cost_effective_samples():
     ml = solution("digits")
-    ppca = rotated(PPCA(ml.weight, ml.mean, ml.variance / 10))  # little noise
+    ppca = rotated(PPCA(ml.weight * torch.tensor([4.0, 2.0, 1.0, 0.5]), ml.mean, ml.variance))
     x = images("digits")[::20]
     full, diagonal = (
         pv.evaluate.evidence(

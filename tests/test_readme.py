@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("*/README.md"))]
 SHELL = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "pyrovae fit" in block]
 
 
@@ -30,7 +31,10 @@ def test_python_runs_as_printed(number: int, capsys: pytest.CaptureFixture[str])
 
 
 def test_shell_runs_as_printed(tmp_path: Path) -> None:
-    environment: dict[str, Any] = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment: dict[str, Any] = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     command = ["sh", "-e", "-c", SHELL[0]]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -38,7 +42,7 @@ def test_shell_runs_as_printed(tmp_path: Path) -> None:
     assert "epochs" in (tmp_path / "run.yaml").read_text()
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith(("http://", "https://")):

@@ -197,7 +197,7 @@ def test_a_gradient_gone_nan_changes_no_parameter(digits: Tensor, make_pair: Any
 
 def test_a_folder_that_cannot_be_written(digits: Tensor, make_pair: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="run folder .*Choose another folder"):
+    with pytest.raises(OSError, match=r"run folder .*Choose another folder"):
         pv.fit(*make_pair(), digits[:50], run_dir=tmp_path / "file" / "run", **_STILL)
 
 
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left.*intact") as error:
+    with pytest.raises(OSError, match=r"No space left.*intact") as error:
         checkpoint.write(path, {"w": torch.zeros(3)}, kind="weights")
     assert error.value.errno == errno.ENOSPC
     assert torch.equal(checkpoint.read(path, kind="weights")["w"], torch.ones(3))

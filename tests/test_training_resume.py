@@ -191,8 +191,8 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another(
             pv.fit(*make_pair(), digits[:100], run_dir=tmp_path, resume=True, progress=False, **change)
     with pytest.raises(ValueError, match=r"data\.size"):
         pv.fit(*make_pair(), digits[:90], epochs=1, run_dir=tmp_path, resume=True, progress=False)
+    optim = partial(torch.optim.Adam, lr=0.5)
     with pytest.raises(ValueError, match="optimiser"):
-        optim = partial(torch.optim.Adam, lr=0.5)
         pv.fit(
             *make_pair(), digits[:100], epochs=2, run_dir=tmp_path, resume=True, optim=optim, progress=False
         )

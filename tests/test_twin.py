@@ -22,15 +22,6 @@ def twin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return twin
 
 
-def test_fit_takes_the_steps_of_hand_written_torch(twin: ModuleType) -> None:
-    gray, _ = twin.hand.load("digits")
-
-    losses = twin.lockstep(gray, (64, 200, 50), seed=3)
-
-    assert losses["pyrovae"] == pytest.approx(losses["hand_written"], abs=1e-4)
-    assert losses["pyrovae"] < 44  # it has learned: 64 fair pixels have 44.36 nats
-
-
 def test_evaluate_gives_the_hand_written_bound(twin: ModuleType) -> None:
     _, gray = twin.hand.load("digits")
     x = torch.bernoulli(gray)
@@ -47,7 +38,7 @@ def test_evaluate_gives_the_hand_written_bound(twin: ModuleType) -> None:
     assert ((-bound.elbo - expected).abs() < 5 * error).all()
 
 
-def test_benchmark_reports(
+def test_fit_takes_the_steps_of_hand_written_torch(
     twin: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments = ["--data", "digits", "--epochs", "3", "--repeats", "0", "--markdown"]
@@ -56,11 +47,13 @@ def test_benchmark_reports(
     twin.main()
 
     results = json.loads((tmp_path / "twin.json").read_text())
+    for loss in results["losses"]:  # the same weights, batches and noise: only rounding may differ
+        assert loss["pyrovae"] == pytest.approx(loss["hand_written"], abs=1e-3)
+    assert results["losses"][-1]["pyrovae"] < 35  # it has learned: 64 fair pixels have 44.36 nats
     assert [marked["epochs"] for marked in results["bounds"]] == [1, 3]
-    assert abs(results["bounds"][-1]["difference"]["mean"]) < 1  # the seeds' difference, after three epochs
+    assert abs(results["bounds"][-1]["difference"]["mean"]) < 1e-3
     assert results["epoch"]["cpu"]["ratio"]["median"] > 0
-    printed = capsys.readouterr().out
-    assert "| test bound after 3 epochs, nats |" in printed
+    assert "| test bound after 3 epochs, nats |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("side", ["hand_written", "pyrovae"])
@@ -72,5 +65,5 @@ def test_benchmark_measures_a_twin_alone(
     twin.main()
 
     measured = json.loads(capsys.readouterr().out)
-    assert 50 < measured["peak_before_training_mb"] <= measured["peak_mb"] < 20_000
+    assert 50 < measured["resident_before_training_mb"] <= measured["peak_mb"] < 20_000
     assert measured["wall"] > 0

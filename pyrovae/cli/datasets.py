@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -67,7 +68,7 @@ def load_data(options: DataOptions, sizes: SizeOptions, seed: int, references: R
     shape = tuple(raw.train.shape)
     image = shape if len(shape) == 3 else None
     conv = _is_conv(sizes.net, shape)
-    steps: list[Transform] = list(_steps(raw.train.transform))
+    steps: list[Transform] = list(steps_of(raw.train.transform))
     if not conv and len(shape) != 1:
         steps.append(Flatten(shape=list(shape)))
     chosen = _chosen(options.transform, raw.train)
@@ -108,7 +109,7 @@ def undo(x: Tensor, transform: Transform | None) -> Tensor:
 
     It ends at the first that can't be undone: what was binarised is looked at as zeros and ones.
     """
-    for step in reversed(_steps(transform)):
+    for step in reversed(steps_of(transform)):
         if not getattr(step, "invertible", False):
             break
         x = step.inverse(x)  # type: ignore[attr-defined]
@@ -126,11 +127,12 @@ def sentence(name: str, loaded: Loaded) -> str:
     sizes = [f"{len(part):,}" for part in loaded.splits]
     shape = " x ".join(map(str, loaded.facts.image or loaded.facts.shape))
     paths = [item["class_path"] if isinstance(item, dict) else str(item) for item in loaded.transform]
-    how = ", ".join(path.rpartition(".")[2] for path in paths) or "as they are"
+    how = ", ".join(re.split(r"[.:]", path)[-1] for path in paths) or "as they are"
     return f"data   {name}: {sizes[0]} to train, {sizes[1]} to validate, {sizes[2]} to test; {shape}; {how}"
 
 
-def _steps(transform: Transform | None) -> list[Transform]:
+def steps_of(transform: Transform | None) -> list[Transform]:
+    """The transforms of a chain, or the one transform, or none."""
     if transform is None:
         return []
     return list(transform.transforms) if isinstance(transform, Chain) else [transform]
@@ -158,7 +160,7 @@ def _chosen(given: Any, train: Part) -> list[Any]:
         return list(given) if isinstance(given, list) else [given]
     if (train.source or {}).get("name") in GRAY:
         return ["binarize"]
-    if any(isinstance(step, Pixels) for step in _steps(train.transform)):
+    if any(isinstance(step, Pixels) for step in steps_of(train.transform)):
         return ["dequantize"]
     (x, *_) = take(train, _MANY)
     return [] if bool(((x == 0) | (x == 1)).all()) else ["standardize"]

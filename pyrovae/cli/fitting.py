@@ -18,10 +18,12 @@ from pyrovae.cli.parts import words_in
 from pyrovae.cli.references import NotNamed, References
 from pyrovae.cli.strangers import unnamed_code
 from pyrovae.errors import explain
-from pyrovae.training import Fit
+from pyrovae.training import Fit, Settings
 from pyrovae.training import fit as train
+from pyrovae.training.settings import find_device
 
 _FEW = 10_000
+_CHECKED = ("batch_size", "seed", "clip_norm", "kl_warmup", "patience", "checkpoint_every")
 
 
 class Plan(NamedTuple):
@@ -60,6 +62,12 @@ def fit(parsed: Parsed) -> None:
 def _plan(parsed: Parsed) -> Plan:
     """Loads the data and makes the pair; says in two lines what was chosen."""
     training, sizes = parsed.of(TrainingOptions), parsed.of(SizeOptions)
+    # What can be known to be wrong is said before data are read, or downloaded.
+    Settings.of(
+        epochs=1 if training.epochs is None else training.epochs,
+        **{name: getattr(training, name) for name in _CHECKED},
+    )
+    find_device(training.device)
     references = References(words_in(parsed.given))
     data = parsed.of(DataOptions)
     loaded = datasets.load_data(data, sizes, training.seed, references)
@@ -70,7 +78,9 @@ def _plan(parsed: Parsed) -> Plan:
     fresh = references.fresh()
     programs = pairs.make(model, fresh, "model"), pairs.make(guide, fresh, "guide")
     print(pairs.sentence(*programs), flush=True)
-    epochs = training.epochs or (200 if len(loaded.splits.train) < _FEW else 20)
+    epochs = training.epochs
+    if epochs is None:
+        epochs = 200 if len(loaded.splits.train) < _FEW else 20
     config = {
         **parsed.values,
         **dict.fromkeys(("prior", "decoder", "likelihood", "encoder", "posterior", "name", "run_dir")),

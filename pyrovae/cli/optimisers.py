@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyro.optim
 import torch
 
 from pyrovae.cli.building import arguments, build
 from pyrovae.cli.parts import Part, described
-from pyrovae.cli.references import References
+from pyrovae.cli.references import BEHIND_PYRO, References
 from pyrovae.errors import explain
 
 _ADAM = "torch.optim.Adam"
@@ -35,11 +34,8 @@ def optimiser(part: Part, references: References) -> Any:
     if path.startswith("pyro.optim."):
         # Pyro's take their options as one dictionary; those of torch's optimiser of that name.
         name = path.rpartition(".")[2]
-        kind = getattr(torch.optim, name, None) or getattr(pyro.optim, name)
-        takes = inspect.signature(kind).parameters
-        return thing(
-            _numbers(given if "optim_args" in takes else arguments(kind, given, references, "optim"))
-        )
+        kind = next(getattr(home, name) for home in BEHIND_PYRO if hasattr(home, name))
+        return thing(_numbers(arguments(kind, given, references, "optim")))
     if not callable(thing):
         raise ValueError(
             explain("--optim", expected="an optimiser", got=path, remedy="Try --optim torch.optim.Adam.")

@@ -31,7 +31,7 @@ def resolve(
     given, own = _folded(parts)
     shape, event_dim = list(facts.shape), len(facts.shape)
     size = prod(shape)
-    latent = sizes.latent or min(50, max(2, size // 8))
+    latent = min(50, max(2, size // 8)) if sizes.latent is None else sizes.latent
     prior = merge(_part("priors.StandardNormal", dim=latent), given["prior"], references)
     latent = _width(prior, references) or latent
     head = "heads.Bernoulli" if facts.binary else "heads.IsotropicNormal"

@@ -44,7 +44,7 @@ def pairs(run: Fit, part: Part, count: int, seed: int) -> tuple[tuple[Tensor, ..
     """Two batches of data to walk between, of different labels where there are labels."""
     batch = take(part, min(len(part), 20 * count), seed)
     order = torch.randperm(len(batch[0]), generator=torch.Generator().manual_seed(seed)).tolist()
-    labels = batch[1].tolist() if len(batch) > 1 and batch[1].ndim == 1 else order
+    labels = batch[1].tolist() if len(batch) > 1 and batch[1].ndim == 1 else list(order)
     starts: list[int] = []
     ends: list[int] = []
     while order and len(starts) < count:

@@ -19,12 +19,16 @@ from typing import Any
 import pyro.infer
 import pyro.optim
 import torch
+from pyro.optim import adagrad_rmsprop, clipped_adam, dct_adam
 
 from pyrovae.errors import explain, nearest
 
 _HOMES = tuple(f"pyrovae.{home}" for home in ("nets", "heads", "priors", "models", "guides", "data"))
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _FILE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+
+BEHIND_PYRO = (clipped_adam, adagrad_rmsprop, dct_adam, torch.optim)
+"""Where the optimisers that ``pyro.optim`` wraps are to be found, with their options."""
 
 
 class NotNamed(ValueError):
@@ -113,20 +117,26 @@ def _public(home: str) -> Collection[str]:
     if home == "torch.nn":
         module = "torch.nn.modules.activation"
         return [n for n, thing in vars(torch.nn).items() if getattr(thing, "__module__", None) == module]
+    if home == "pyro.optim":
+        return _subclasses(BEHIND_PYRO, torch.optim.Optimizer) & set(vars(pyro.optim))
     kinds = {
         "torch.optim": (torch.optim, torch.optim.Optimizer),
         "torch.optim.lr_scheduler": (torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler),
         "pyro.infer": (pyro.infer, pyro.infer.ELBO),
-        "pyro.optim": (pyro.optim, pyro.optim.PyroOptim),
     }
     if home not in kinds:
         return ()
     place, kind = kinds[home]
-    classes = {n for n, t in vars(place).items() if inspect.isclass(t) and issubclass(t, kind)}
-    if home == "pyro.optim":
-        # Its optimisers are functions, made on import after those of torch.
-        classes |= {n for n in vars(torch.optim) if callable(getattr(pyro.optim, n, None)) and n[0].isupper()}
-    return classes
+    return _subclasses([place], kind)
+
+
+def _subclasses(places: Iterable[ModuleType], kind: type) -> set[str]:
+    return {
+        name
+        for place in places
+        for name, thing in vars(place).items()
+        if inspect.isclass(thing) and issubclass(thing, kind)
+    }
 
 
 def _imported(path: str) -> Any:

@@ -11,7 +11,7 @@ import yaml
 
 import pyrovae.training as training
 from pyrovae.cli.building import build, merge
-from pyrovae.cli.datasets import SHORT, Part, rewrapped
+from pyrovae.cli.datasets import SHORT, Part, rewrapped, steps_of
 from pyrovae.cli.folders import CONFIG
 from pyrovae.cli.options import CodeOptions, RunOptions
 from pyrovae.cli.pairs import make
@@ -69,16 +69,17 @@ class Run:
             )
         if self.options.root is not None:
             source["root"] = self.options.root
-        # The transform that the run has recorded holds the flattening too.
-        flatten = source.pop("flatten", False)
-        part: Part = getattr(load(**source), self.options.part)
-        steps = self._transform()
-        return rewrapped(part, steps, flatten=flatten)
+        whole = self.config.get("data", {}).get("transform")
+        flatten = source.get("flatten", False)
+        if whole is not None:
+            # What the run has recorded holds everything, from bytes to vectors.
+            part: Part = getattr(load(**{**source, "flatten": False}), self.options.part)
+            return rewrapped(part, [rebuild(whole)], flatten=flatten)
+        part = getattr(load(**source), self.options.part)
+        return rewrapped(part, [*steps_of(part.transform), *self._transforms()])
 
-    def _transform(self) -> list[Any]:
-        described_whole = self.config.get("data", {}).get("transform")
-        if described_whole is not None:
-            return [rebuild(described_whole)]
+    def _transforms(self) -> list[Any]:
+        """The transforms of the command line that began the run, where they hold code of the user's."""
         items = self.code.transform if self.code.transform is not None else self.stored.get("transform")
         items = items if isinstance(items, list) else [] if items in (None, "none") else [items]
         try:

@@ -130,7 +130,7 @@ def check_sites(pair: Pair) -> None:
                     f"model, latent site {name!r}",
                     expected="a site of the same name in the guide",
                     got=f"a guide that samples {sorted(pair.posterior)}",
-                    remedy="Sample it in the guide, if need be from its prior.",
+                    remedy="Sample it in the guide, if need be from its prior; enumerated sites too.",
                 )
             )
     _check_auxiliary(pair, [name for name in auxiliary if name not in pair.prior])

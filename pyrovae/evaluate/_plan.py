@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import pyro
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 from pyrovae.errors import explain
 from pyrovae.evaluate._axes import data_dims, nesting
@@ -44,7 +43,9 @@ class Plan(Generic[Measured]):
     ) -> Plan[Measured]:
         """Looks at a pair on a few data, validation switched on."""
         programs = _programs(model, guide, batch)
-        measure(programs.run(batch))
+        draw = programs.run(batch)
+        draw.log_weight()
+        measure(draw)
         strategy = _strategy(programs, batch)
         return cls(programs, strategy, measure, max(1, memory // _row(strategy, programs, batch, measure)))
 
@@ -122,20 +123,28 @@ def _row(strategy: Strategy, programs: Programs, batch: Batch, measure: Callable
     return max(1, (allocated(6) - allocated(2)) // (4 * len(batch[0])))
 
 
-class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of all tensors that operations make, views left out."""
+class _Allocations(TorchFunctionMode):
+    """Adds up the bytes of all tensors that torch's functions return, views of their arguments left out."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.total = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
-        for x in tree_leaves(result):
-            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in given:
+        given = {x.untyped_storage().data_ptr() for x in _tensors([*args, *(kwargs or {}).values()])}
+        for x in _tensors(result):
+            if x.untyped_storage().data_ptr() not in given:
                 self.total += x.untyped_storage().nbytes()
         return result
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _tensors(value)
 
 
 def _repeat(values: Tensor, times: int) -> Tensor:

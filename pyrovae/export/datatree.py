@@ -12,6 +12,7 @@ from pyro import poutine
 from torch import Tensor, nn
 from xarray import DataTree
 
+from pyrovae import __version__
 from pyrovae.errors import explain, nearest
 from pyrovae.export.scores import log_prob, log_weight, sample_sites
 from pyrovae.predict.decoding import require_positive

@@ -72,7 +72,8 @@ def latent_scatter(
         shades = canvas.scatter(points[:, 0], points[:, 1], c=labels, cmap="viridis", **how)
         opaque = ScalarMappable(shades.norm, shades.cmap)
         bar = root(canvas).colorbar(opaque, ax=canvas, pad=0.02, aspect=32)
-        bar.outline.set_visible(False)
+        outline: Any = bar.outline  # matplotlib 3.10 calls it Spines in its types
+        outline.set_visible(False)
         bar.ax.tick_params(labelsize=9, labelcolor=INK, length=3)
         bar.set_label(label_name or "y", fontsize=10, color=INK)
     else:

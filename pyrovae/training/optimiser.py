@@ -158,7 +158,8 @@ class Optimiser(PyroOptim):
             # Pyro would keep a state until the parameter's next step, and forget it in what is saved before.
             for name, parameter in self.parameters.items():
                 self.pyro.optim_objs[parameter] = self.pyro._get_optim(parameter)
-                self.pyro.grad_clip[parameter] = self.pyro._get_grad_clip(parameter)
+                clip: Any = self.pyro._get_grad_clip  # its annotation says str
+                self.pyro.grad_clip[parameter] = clip(parameter)
                 if name in state["pyro"]:
                     _load_state_dict(self.pyro.optim_objs[parameter], state["pyro"][name])
         elif self.torch is not None:

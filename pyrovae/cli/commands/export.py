@@ -34,7 +34,7 @@ def _run(parsed: Parsed) -> None:
     batch = take(data, options.count or len(data), run.options.seed)
     tree = to_datatree(run.fit, batch, num_samples=options.num_samples, seed=run.options.seed)
     if output.suffix == ".zarr":
-        tree.to_zarr(output.path, mode="w")
+        tree.to_zarr(output.path, mode="w", consolidated=False)
     else:
         tree.to_netcdf(output.path, mode="w")
     groups = ", ".join(sorted(tree.children))

@@ -167,3 +167,11 @@ def test_the_bernoulli_is_given_by_logits() -> None:
 def test_importing_pyrovae_leaves_validation_on() -> None:
     with pytest.raises(ValueError, match="scale"):
         torch.distributions.Normal(0.0, -1.0)
+
+
+def test_a_function_makes_its_tensors_on_the_device_of_its_run() -> None:
+    """torch.zeros(8) in a plain function would be on the CPU, whatever the device of the data."""
+    parameters = pv.training.parameters.Parameters()
+    program = pv.training.parameters.bound(lambda: torch.zeros(8), parameters, torch.device("meta"))
+    assert program().device.type == "meta"
+    assert torch.zeros(1).device.type == "cpu"

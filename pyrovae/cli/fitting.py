@@ -23,7 +23,8 @@ from pyrovae.training import fit as train
 from pyrovae.training.settings import find_device
 
 _FEW = 10_000
-_CHECKED = ("batch_size", "seed", "clip_norm", "kl_warmup", "patience", "checkpoint_every")
+_CLOSED_FORM = "pyro.infer.TraceMeanField_ELBO"
+_CHECKED = ("epochs", "batch_size", "seed", "clip_norm", "kl_warmup", "patience", "checkpoint_every")
 
 
 class Plan(NamedTuple):
@@ -63,10 +64,8 @@ def _plan(parsed: Parsed) -> Plan:
     """Loads the data and makes the pair; says in two lines what was chosen."""
     training, sizes = parsed.of(TrainingOptions), parsed.of(SizeOptions)
     # What can be known to be wrong is said before data are read, or downloaded.
-    Settings.of(
-        epochs=1 if training.epochs is None else training.epochs,
-        **{name: getattr(training, name) for name in _CHECKED},
-    )
+    given = {name: getattr(training, name) for name in _CHECKED}
+    Settings.of(**{name: value for name, value in given.items() if value is not None})
     find_device(training.device)
     references = References(words_in(parsed.given))
     data = parsed.of(DataOptions)
@@ -78,9 +77,9 @@ def _plan(parsed: Parsed) -> Plan:
     fresh = references.fresh()
     programs = pairs.make(model, fresh, "model"), pairs.make(guide, fresh, "guide")
     print(pairs.sentence(*programs), flush=True)
-    epochs = training.epochs
-    if epochs is None:
-        epochs = 200 if len(loaded.splits.train) < _FEW else 20
+    epochs = (200 if len(loaded.splits.train) < _FEW else 20) if training.epochs is None else training.epochs
+    warmup = (0.0 if training.loss else epochs / 10) if training.kl_warmup is None else training.kl_warmup
+    own = (model["class_path"], guide["class_path"]) != pairs.DEFAULT
     config = {
         **parsed.values,
         **dict.fromkeys(("prior", "decoder", "likelihood", "encoder", "posterior", "name", "run_dir")),
@@ -88,6 +87,8 @@ def _plan(parsed: Parsed) -> Plan:
         "model": model,
         "guide": guide,
         "epochs": epochs,
+        "kl_warmup": warmup,
+        "loss": training.loss or (None if own else _CLOSED_FORM),
         "resume": False,
     }
     return Plan(*programs, loaded, config, fresh)
@@ -98,7 +99,7 @@ def _train(plan: Plan, options: TrainingOptions, folder: RunFolder) -> Fit:
         plan.model,
         plan.guide,
         plan.loaded.splits,
-        loss=optimisers.loss(options.loss, plan.references),
+        loss=optimisers.loss(plan.config["loss"], plan.references),
         optim=optimisers.optimiser(options.optim, plan.references),
         epochs=plan.config["epochs"],
         batch_size=options.batch_size,
@@ -106,7 +107,7 @@ def _train(plan: Plan, options: TrainingOptions, folder: RunFolder) -> Fit:
         device=options.device,
         scheduler=optimisers.scheduler(options.scheduler, plan.references),
         clip_norm=options.clip_norm,
-        kl_warmup=options.kl_warmup,
+        kl_warmup=plan.config["kl_warmup"],
         patience=options.patience,
         run_dir=folder.path,
         resume=folder.resumed,

@@ -89,9 +89,11 @@ class TrainingOptions:
         optim: an optimiser of torch.optim or pyro.optim: --optim torch.optim.AdamW --optim.lr 3e-4. By
             default Adam with a learning rate of 1e-3.
         scheduler: a schedule of torch.optim.lr_scheduler, stepped once an epoch.
-        loss: an ELBO: --loss pyro.infer.TraceMeanField_ELBO --loss.num_particles 5.
+        loss: an ELBO: --loss pyro.infer.TraceMeanField_ELBO --loss.num_particles 5. By default the one with
+            KL terms in closed form for the default pair, and Trace_ELBO for programs of your own.
         clip_norm: the largest norm of the gradient of a batch's summed loss.
-        kl_warmup: over how many epochs the KL weight rises from 0 to 1.
+        kl_warmup: over how many epochs the KL weight rises from 0 to 1; by default a tenth of them, and none
+            under a --loss of your choice.
         patience: stop after so many epochs without a better validation.
         device: auto, cpu, cuda, cuda:1, mps.
         checkpoint_every: seconds between checkpoints.
@@ -106,7 +108,7 @@ class TrainingOptions:
     scheduler: Part = None
     loss: Part = None
     clip_norm: float | None = None
-    kl_warmup: float = 0.0
+    kl_warmup: float | None = None
     patience: int | None = None
     device: str = "auto"
     checkpoint_every: float = 10.0

@@ -14,6 +14,9 @@ from pyrovae.cli.parts import described
 from pyrovae.cli.references import References, is_reference
 from pyrovae.errors import explain, nearest
 
+DEFAULT = ("pyrovae.models.VAE", "pyrovae.guides.Amortized")
+"""The class paths of model and guide where nothing else is said."""
+
 _ROLES = ("prior", "decoder", "likelihood")
 
 

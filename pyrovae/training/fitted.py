@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from pyrovae.training.history import History
-from pyrovae.training.parameters import Parameters, arguments, networks
-from pyrovae.types import Program
+from pyrovae.training.parameters import Parameters, networks
+from pyrovae.training.signature import Signature
+from pyrovae.types import Batch, Program
 
 
 class Fit:
@@ -61,9 +63,13 @@ class Fit:
             return tensor.device
         return torch.device("cpu")
 
-    def arguments(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def arguments(self, batch: Batch) -> Batch:
         """The tensors of a batch that the programs take: labels that the model has no use for fall away."""
-        return arguments(self.model, batch)
+        return self._signature.cut(batch)
+
+    @cached_property
+    def _signature(self) -> Signature:
+        return Signature.of(self.model)
 
     @contextmanager
     def evaluating(self) -> Iterator[tuple[Program, Program]]:

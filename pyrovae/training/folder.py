@@ -23,7 +23,7 @@ from pyrovae.spec import build, describe
 from pyrovae.training import weights
 from pyrovae.training.fitted import Fit
 from pyrovae.training.history import History
-from pyrovae.training.parameters import Parameters, networks
+from pyrovae.training.parameters import Parameters, bound, networks
 from pyrovae.training.settings import find_device
 from pyrovae.types import Program
 
@@ -81,6 +81,7 @@ def load(
     found = find_device(device)
     for net in networks(model, guide).values():
         net.to(found)
+    model, guide = bound(model, parameters, found), bound(guide, parameters, found)
     return Fit(model, guide, parameters=parameters, history=read_history(folder), config=config)
 
 

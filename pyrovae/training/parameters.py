@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pyro
@@ -72,17 +72,19 @@ class Parameters:
             return {name: store[name].detach().clone() for name in sorted(store.keys())}
 
 
-def bound(program: Program, parameters: Parameters) -> Program:
-    """A plain function tied to the parameters that it was trained with; a module is as it was.
+def bound(program: Program, parameters: Parameters, device: torch.device) -> Program:
+    """A plain function tied to its run: to the parameters it is trained with, and to the run's device.
 
-    Called elsewhere, its ``pyro.param`` statements would meet another store and begin anew, silently.
+    Called elsewhere, its ``pyro.param`` statements would meet another store and begin anew, silently; and
+    the ``torch.zeros(8)`` in it would be made on the CPU. A module carries both itself and stays as it is.
     """
     if isinstance(program, nn.Module):
         return program
+    place = torch.device(device) if device.type != "cpu" else nullcontext()
 
     @functools.wraps(program)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with parameters.active():
+        with parameters.active(), place:
             return program(*args, **kwargs)
 
     return run
@@ -149,35 +151,3 @@ def _held(role: str, program: Any) -> Iterator[tuple[str, nn.Module]]:
         wrapped = getattr(program, "__wrapped__", None)
         if wrapped is not None:
             yield from _held(role, wrapped)
-
-
-def arguments(program: Program, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The leading tensors of a batch that a program takes as positional arguments.
-
-    Data sets often carry labels that a model has no use for: ``(x, y)`` is cut to ``(x,)`` for
-    ``model(x=None, size=None)``. An argument named ``size`` never takes data.
-
-    Raises:
-        TypeError: when the program needs more tensors than the batch has.
-    """
-    call = program.forward if isinstance(program, nn.Module) else program
-    taken = required = 0
-    for name, parameter in inspect.signature(call).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            return batch
-        if name == "size" or parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            break
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            break
-        taken += 1
-        required += parameter.default is inspect.Parameter.empty
-    if required > len(batch) or not taken:
-        raise TypeError(
-            explain(
-                "data",
-                expected=f"{required or 1} tensors a batch, as the model's arguments ask for",
-                got=f"{len(batch)} tensors and a model of {taken} data arguments",
-                remedy="Pass a tuple (x, y), or give the model the signature model(x=None, size=None).",
-            )
-        )
-    return batch[:taken]

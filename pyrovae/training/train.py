@@ -102,7 +102,8 @@ def fit(
     recorder = Recorder(settings.run_dir, settings.checkpoint_every, settings.loggers)
     snapshot = recorder.open(resume=settings.resume)
 
-    run = Fit(model, guide, parameters=Parameters())
+    own = Parameters()
+    run = Fit(bound(model, own, place), bound(guide, own, place), parameters=own)
     for net in networks(model, guide).values():
         net.to(place)
     begun = time.monotonic()
@@ -128,7 +129,6 @@ def fit(
             recorder.end("interrupted" if interrupted else "failed", error=str(error))
             raise
         chosen = keep_best(session)
-    run.model, run.guide = bound(model, run.parameters), bound(guide, run.parameters)
     run.history = session.state.history
     run.config = recorder.end("finished", weights=chosen, seconds=round(time.monotonic() - begun, 3))
     return run

@@ -34,7 +34,8 @@ def _run(parsed: Parsed) -> None:
     batch = take(data, options.count or len(data), run.options.seed)
     tree = to_datatree(run.fit, batch, num_samples=options.num_samples, seed=run.options.seed)
     if output.suffix == ".zarr":
-        tree.to_zarr(output.path, mode="w", consolidated=False)
+        # Format 2 has consolidated metadata by specification, so that every reader opens it without a word.
+        tree.to_zarr(output.path, mode="w", zarr_format=2)
     else:
         tree.to_netcdf(output.path, mode="w")
     groups = ", ".join(sorted(tree.children))

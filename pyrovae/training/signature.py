@@ -1,0 +1,64 @@
+"""Which tensors of a batch a model takes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import NamedTuple
+
+from torch import nn
+
+from pyrovae.errors import explain
+from pyrovae.types import Batch, Program
+
+
+class Signature(NamedTuple):
+    """The data arguments of a program: those before ``size``, which never takes data.
+
+    Attributes:
+        taken: how many tensors it can take; None: any number.
+        required: how many it can't do without.
+    """
+
+    taken: int | None
+    required: int
+
+    @classmethod
+    def of(cls, program: Program) -> Signature:
+        """The signature of a function, a method, or a module's ``forward``.
+
+        Example:
+            >>> Signature.of(lambda x=None, y=None, size=None: None)
+            Signature(taken=2, required=0)
+        """
+        call = program.forward if isinstance(program, nn.Module) else program
+        taken = required = 0
+        for name, parameter in inspect.signature(call).parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                return cls(None, required)
+            if name == "size" or parameter.kind in (
+                inspect.Parameter.KEYWORD_ONLY,
+                inspect.Parameter.VAR_KEYWORD,
+            ):
+                break
+            taken += 1
+            required += parameter.default is inspect.Parameter.empty
+        return cls(taken, required)
+
+    def cut(self, batch: Batch) -> Batch:
+        """The leading tensors of a batch that the program takes.
+
+        Data sets often carry labels that a model has no use for: ``(x, y)`` is cut to ``(x,)``.
+
+        Raises:
+            TypeError: when the program needs more tensors than the batch has, or takes none.
+        """
+        if self.required > len(batch) or self.taken == 0:
+            raise TypeError(
+                explain(
+                    "data",
+                    expected=f"{self.required or 1} tensors a batch, as the model's arguments ask for",
+                    got=f"{len(batch)} tensors and a model of {self.taken} data arguments",
+                    remedy="Pass a tuple (x, y), or give the model the signature model(x=None, size=None).",
+                )
+            )
+        return batch[: self.taken]

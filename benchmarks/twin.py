@@ -210,7 +210,8 @@ def table(results: dict[str, Any]) -> str:
         cells = {
             k: f"{v['mean']:.2f} ± {v['standard_error']:.2f}" for k, v in marked.items() if k != "epochs"
         }
-        row(f"test bound after {marked['epochs']} epochs, nats", cells, f"{cells['difference']}")
+        difference = "{mean:+.4f} ± {standard_error:.4f}".format(**marked["difference"])
+        row(f"test bound after {marked['epochs']} epochs, nats", cells, difference)
     own = "{mean:.2f} ± {standard_error:.2f}".format(**results["bound_by_evaluate"])
     row("the same bound, by pyrovae.evaluate.elbo", {"hand_written": "", "pyrovae": own}, "")
     timed, whole = [("an epoch", results["epoch"])], results.get("whole")

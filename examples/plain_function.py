@@ -54,14 +54,13 @@ def main() -> None:
     print(f"{informative} of {LATENT} latent dimensions carry information about the digit")
 
     print("\nDigits that nobody has written:\n")
-    with run.evaluating() as (trained, _):
-        show(trained(size=4))
+    show(pv.predict.sample(run, 4, mean=True))
 
 
 def show(images: Tensor) -> None:
-    """Prints binary images ``(n, 64)`` side by side."""
+    """Prints images ``(n, 64)`` of values in [0, 1] side by side, the darker the more certain the ink."""
     for row in images.reshape(-1, 8, 8).transpose(0, 1):
-        print("   ".join("".join(" #"[int(pixel)] * 2 for pixel in line) for line in row))
+        print("   ".join("".join(" .:*#"[int(4.99 * pixel)] * 2 for pixel in line) for line in row))
 
 
 if __name__ == "__main__":

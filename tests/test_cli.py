@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,11 @@ from pyrovae.cli import main
 from pyrovae.cli.entry import COMMANDS
 from pyrovae.cli.parts import assign, split
 
-CONFIGS = sorted((Path(__file__).parents[1] / "docs" / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "docs" / "configs").glob("*.yaml"))
+WRITTEN = [
+    line for line in (ROOT / "docs" / "cli.md").read_text().splitlines() if line.startswith("pyrovae ")
+]
 SMALL = ["--epochs", "1", "--hidden", "[8]", "--latent", "2", "--num_samples", "5", "--pictures", "false"]
 HERE = {**os.environ, "PYTHONPATH": str(Path(pyrovae.__file__).parents[1])}
 HEAVY = ["torch", "pyro", "numpy", "matplotlib", "arviz", "xarray", "lightning_fabric", "sklearn"]
@@ -178,6 +183,18 @@ def test_later_options_override_a_config() -> None:
     assert "seed: 1" in config
     assert "DiagonalNormal" in config
     assert len(Path("runs", "a", "history.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("line", WRITTEN)
+def test_what_the_documentation_says_is_accepted(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    words = [word for word in shlex.split(line)[1:] if "runs/digits-1/config.yaml" not in word]
+    words = [word for word in words if word != "--config" or "docs/configs" in line]
+    assert main([*words, "--print_config"]) == 0
+
+
+def test_the_documentation_shows_every_command() -> None:
+    assert {line.split()[1] for line in WRITTEN} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

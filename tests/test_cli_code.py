@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 
 from pyrovae.cli import main
 
-SMALL = ["--epochs", "2", "--num_samples", "5"]
+SMALL = ["--epochs", "2", "--num_samples", "5", "--pictures", "false"]
 
 MINE = """
 import pyro
@@ -117,6 +118,15 @@ def test_a_dotted_path_of_the_working_folder() -> None:
     assert main(["fit", *SMALL, *words]) == 0
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the default pair."""
+    folder = tmp_path_factory.mktemp("code") / "run"
+    small = ["--hidden", "[4]", "--latent", "2", "--pictures", "false", "--num_samples", "0"]
+    assert main(["fit", "--epochs", "1", *small, "--run_dir", str(folder)]) == 0
+    return folder
+
+
 def evil(folder: str) -> Path:
     """A module that leaves a mark when it is imported, and the run told to use it."""
     Path("evil.py").write_text("open('mark', 'w').close()\ndef model(x=None): ...\nmodel.__call__()\n")
@@ -125,9 +135,10 @@ def evil(folder: str) -> Path:
 
 @pytest.mark.parametrize("path", ["evil.py:model", "evil.model", "os.system", "builtins.exec", "torch.load"])
 @pytest.mark.parametrize("where", ["model", "prior", "transform", "optim"])
-def test_what_a_folder_names_is_not_run(path: str, where: str, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--hidden", "[4]", "--latent", "2", "--pictures", "false", "--num_samples", "0"]
-    assert main(["fit", "--epochs", "1", *small, "--run_dir", "a"]) == 0
+def test_what_a_folder_names_is_not_run(
+    plain: Path, path: str, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(plain, "a")
     folder = evil("a")
     hostile = {"class_path": path, "init_args": {"command": "touch mark"} if path == "os.system" else {}}
     config = json.loads((folder / "run.json").read_text())

@@ -236,6 +236,11 @@ def two_plates_guide(x):
         latent("z")
 
 
+def other_dim(x):
+    with pyro.plate("data", len(x), dim=-2):
+        latent("z")
+
+
 MISTAKES = [
     (global_model, global_guide, "guide, site 'theta'.*inside the data plate"),
     (model, extra_guide, "guide, site 'w'.*a name that the model does not sample"),
@@ -245,6 +250,7 @@ MISTAKES = [
     (unobserved, guide, "model: expected at least one observed site"),
     (model, wrong_size, "guide, site 'z'.*plate of size 3.*'data': 100"),
     (no_event, guide, "site 'x'.*to_event"),
+    (model, other_dim, "same dimension at every site"),
     (two_plates, two_plates_guide, "one plate for the data.*Call the one"),
 ]
 

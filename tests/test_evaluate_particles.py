@@ -252,6 +252,42 @@ def test_parameters_for_each_datum_need_all_data_at_once():
     assert (found.log_evidence < exact + 5 * found.standard_error).all()
 
 
+def test_sites_that_come_and_go():
+    """A site that some runs have and others don't: the evidence is right, and a KL by site means nothing."""
+
+    def model(x):
+        with pyro.plate("data", len(x)):
+            fair = pyro.sample("coin", dist.Bernoulli(0.5 * torch.ones(len(x)).double()))
+            if fair[..., :1].bool().all():
+                pyro.sample("w", dist.Normal(double(0.0), 1.0))
+            pyro.sample("x", dist.Normal(double(0.0), 1.0), obs=x)
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            fair = pyro.sample("coin", dist.Bernoulli(0.5 * torch.ones(len(x)).double()))
+            if fair[..., :1].bool().all():
+                pyro.sample("w", dist.Normal(double(0.0), 1.0))
+
+    x = X[:1, 0]
+    weights = pv.evaluate.log_weights(pv.Fit(model, guide), x, num_samples=20, batch_size=1)
+    assert torch.allclose(weights, torch.distributions.Normal(0.0, 1.0).log_prob(x))
+    with pytest.raises(ValueError, match="come and go"):
+        pv.evaluate.elbo(pv.Fit(model, guide), x, num_samples=20, batch_size=1)
+
+
+def test_a_model_without_latents():
+    def model(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(double(0.0), 1.0), obs=x)
+
+    run = pv.Fit(model, lambda x: None)
+    exact = torch.distributions.Normal(0.0, 1.0).log_prob(X[:, 0])
+    assert torch.allclose(pv.evaluate.log_evidence(run, X[:, 0], 10), exact)
+    bound = pv.evaluate.elbo(run, X[:, 0], num_samples=10)
+    assert torch.allclose(bound.elbo, exact)
+    assert not bound.kl
+
+
 def test_the_guides_network_sees_each_datum_once():
     class Counting(nn.Linear):
         rows = 0

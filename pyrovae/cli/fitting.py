@@ -77,8 +77,9 @@ def _plan(parsed: Parsed) -> Plan:
     fresh = references.fresh()
     programs = pairs.make(model, fresh, "model"), pairs.make(guide, fresh, "guide")
     print(pairs.sentence(*programs), flush=True)
-    epochs = (200 if len(loaded.splits.train) < _FEW else 20) if training.epochs is None else training.epochs
-    warmup = (0.0 if training.loss else epochs / 10) if training.kl_warmup is None else training.kl_warmup
+    few = len(loaded.splits.train) < _FEW
+    epochs = (200 if few else 20) if training.epochs is None else training.epochs
+    warmup = (0.0 if training.loss else epochs / 4) if training.kl_warmup is None else training.kl_warmup
     own = (model["class_path"], guide["class_path"]) != pairs.DEFAULT
     config = {
         **parsed.values,
@@ -88,6 +89,7 @@ def _plan(parsed: Parsed) -> Plan:
         "guide": guide,
         "epochs": epochs,
         "kl_warmup": warmup,
+        "optim": optimisers.with_default(training.optim, rate=2e-3 if few else 1e-3),
         "loss": training.loss or (None if own else _CLOSED_FORM),
         "resume": False,
     }
@@ -100,7 +102,7 @@ def _train(plan: Plan, options: TrainingOptions, folder: RunFolder) -> Fit:
         plan.guide,
         plan.loaded.splits,
         loss=optimisers.loss(plan.config["loss"], plan.references),
-        optim=optimisers.optimiser(options.optim, plan.references),
+        optim=optimisers.optimiser(plan.config["optim"], plan.references),
         epochs=plan.config["epochs"],
         batch_size=options.batch_size,
         seed=options.seed,

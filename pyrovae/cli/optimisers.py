@@ -18,19 +18,27 @@ from pyrovae.errors import explain
 _ADAM = "torch.optim.Adam"
 
 
-def optimiser(part: Part, references: References) -> Any:
-    """What makes the optimiser, or None for fit's own default.
+def with_default(part: Part, *, rate: float) -> dict[str, Any]:
+    """The description of an optimiser: what the user says, of Adam unless something else is named."""
+    description = described(part)
+    if description.get("class_path", _ADAM) != _ADAM:
+        return description
+    return {"class_path": _ADAM, "init_args": {"lr": rate, **(description.get("init_args") or {})}}
+
+
+def optimiser(description: dict[str, Any], references: References) -> Any:
+    """What makes the optimiser.
 
     Raises:
         ValueError: for what is no optimiser, and for options that it does not take.
     """
-    if part is None:
-        return None
-    description = {"class_path": _ADAM, **described(part)}
     path, given = description["class_path"], description.get("init_args") or {}
     thing = references.find(path)
     if inspect.isclass(thing) and issubclass(thing, torch.optim.Optimizer):
-        return partial(thing, **_numbers(arguments(thing, given, references, "optim")))
+        options = _numbers(arguments(thing, given, references, "optim"))
+        if thing in (torch.optim.Adam, torch.optim.AdamW) and not {"fused", "foreach"} & set(options):
+            options["fused"] = True  # as fit's own default is
+        return partial(thing, **options)
     if path.startswith("pyro.optim."):
         # Pyro's take their options as one dictionary; those of torch's optimiser of that name.
         name = path.rpartition(".")[2]

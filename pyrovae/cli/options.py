@@ -39,7 +39,7 @@ class SizeOptions:
         net: mlp (data are flattened), conv (images), or auto: conv for images of three channels or of more
             than 32 x 32 pixels.
         hidden: the widths of an mlp's hidden layers, as in --hidden [400,200]; the decoder mirrors the
-            encoder. By default [256,256] for data of up to 256 dimensions, otherwise [512,512].
+            encoder. By default [256,256] for data of up to 256 dimensions, otherwise [200,200].
         channels: the channels of a conv's stages, as in --channels [32,64].
         activation: the class path of the activation.
     """
@@ -87,13 +87,13 @@ class TrainingOptions:
         batch_size: data per step.
         seed: of initial weights, splits, data order and noise: the same command gives the same numbers.
         optim: an optimiser of torch.optim or pyro.optim: --optim torch.optim.AdamW --optim.lr 3e-4. By
-            default Adam with a learning rate of 1e-3.
+            default Adam with a learning rate of 2e-3 for fewer than 10,000 data, otherwise 1e-3.
         scheduler: a schedule of torch.optim.lr_scheduler, stepped once an epoch.
         loss: an ELBO: --loss pyro.infer.TraceMeanField_ELBO --loss.num_particles 5. By default the one with
             KL terms in closed form for the default pair, and Trace_ELBO for programs of your own.
         clip_norm: the largest norm of the gradient of a batch's summed loss.
-        kl_warmup: over how many epochs the KL weight rises from 0 to 1; by default a tenth of them, and none
-            under a --loss of your choice.
+        kl_warmup: over how many epochs the KL weight rises from 0 to 1; by default a quarter of them, and
+            none under a --loss of your choice.
         patience: stop after so many epochs without a better validation.
         device: auto, cpu, cuda, cuda:1, mps.
         checkpoint_every: seconds between checkpoints.

@@ -42,7 +42,7 @@ def resolve(
     posterior = merge(_part("heads.Normal", event_dim=1), parts.posterior, references)
     for_x = _outputs(likelihood, shape, references, "likelihood")
     for_z = _outputs(posterior, [latent], references, "posterior")
-    hidden = sizes.hidden or ([256, 256] if size <= 256 else [512, 512])
+    hidden = sizes.hidden or ([256, 256] if size <= 256 else [200, 200])
     channels = sizes.channels or [32, 64]
     activation = {"import": _activation(sizes.activation)}
     if event_dim == 3:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyrovae import checkpoint, plots, predict
-from pyrovae.cli.datasets import Part, image_shape, take, undo
+from pyrovae.cli.datasets import Part, image_shape, rewrapped, steps_of, take, undo
+from pyrovae.data import Binarize, Threshold
 from pyrovae.evaluate import Bound
 from pyrovae.training import Fit
 
@@ -33,6 +34,15 @@ def save(figure: Figure, path: Path) -> Path:
     figure.savefig(content, format=path.suffix[1:] or "png")
     checkpoint.replace(path, content.getvalue())
     return path
+
+
+def originals(part: Part, batch: tuple[Tensor, ...]) -> Tensor:
+    """The data themselves, as images: the gray ones where the model is given zeros and ones of them."""
+    steps = steps_of(part.transform)
+    for position, step in enumerate(steps):
+        if isinstance(step, Binarize | Threshold):
+            return take(rewrapped(part, steps[:position]), len(batch[0]))[0]
+    return seen(batch[0], part)
 
 
 def seen(x: Tensor, part: Part) -> Tensor:
@@ -83,7 +93,7 @@ def _images(run: Fit, part: Part, latent: int, shape: Any, seed: int) -> Iterato
     x_hat = predict.reconstruct(run, batch, seed=seed)
     yield (
         "reconstructions",
-        plots.reconstructions(seen(batch[0], part), seen(x_hat, part), shape=shape, columns=12),
+        plots.reconstructions(originals(part, batch), seen(x_hat, part), shape=shape, columns=12),
     )
     start, end = pairs(run, part, 6, seed)
     if len(start[0]):

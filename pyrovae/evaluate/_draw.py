@@ -116,9 +116,13 @@ def vectorised(programs: Programs, batch: Batch, particles: int) -> list[Draw]:
 
 def copied(programs: Programs, batch: Batch, particles: int) -> list[Draw]:
     """Particles as copies of the data: for networks that take one batch dimension only."""
-    copies = tuple(values.repeat(particles, *[1] * (values.dim() - 1)) for values in batch)
-    pair = run_pair(programs.model, programs.guide, copies)
+    pair = run_pair(programs.model, programs.guide, repeated(batch, particles))
     return [programs.placed(pair, Axes(programs.data, None, particles, len(batch[0])))]
+
+
+def repeated(batch: Batch, times: int) -> Batch:
+    """The data of a batch, one copy after the other."""
+    return tuple(values.repeat(times, *[1] * (values.dim() - 1)) for values in batch)
 
 
 def looped(programs: Programs, batch: Batch, particles: int) -> list[Draw]:

@@ -38,11 +38,6 @@ class Pair:
         for side in (self.posterior, self.prior, self.observed):
             yield from side.values()
 
-    @property
-    def latents(self) -> dict[str, Tensor]:
-        """The values that the guide drew."""
-        return {name: site["value"] for name, site in self.posterior.items() if not site["is_observed"]}
-
 
 def run_pair(
     model: Program, guide: Program, batch: Batch, latents: Mapping[str, Tensor] | None = None

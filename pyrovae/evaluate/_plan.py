@@ -13,7 +13,16 @@ from torch.overrides import TorchFunctionMode
 
 from pyrovae.errors import explain
 from pyrovae.evaluate._axes import data_dims, nesting
-from pyrovae.evaluate._draw import Draw, Programs, Strategy, copied, disagreement, looped, vectorised
+from pyrovae.evaluate._draw import (
+    Draw,
+    Programs,
+    Strategy,
+    copied,
+    disagreement,
+    looped,
+    repeated,
+    vectorised,
+)
 from pyrovae.evaluate._pair import check_sites, run_pair
 from pyrovae.types import Batch, Program
 
@@ -82,8 +91,7 @@ def _programs(model: Program, guide: Program, batch: Batch) -> Programs:
     dims = data_dims(pair, size)
     if len(dims) > 1:
         # Another plate happens to have the data's size. It won't follow a different number of data.
-        other = tuple(_repeat(values, 2) for values in batch)
-        dims &= data_dims(run_pair(model, guide, other), 2 * size)
+        dims &= data_dims(run_pair(model, guide, repeated(batch, 2)), 2 * size)
     if len(dims) > 1:
         raise ValueError(
             explain(
@@ -145,7 +153,3 @@ def _tensors(values: Any) -> Iterator[Tensor]:
     elif isinstance(values, list | tuple):
         for value in values:
             yield from _tensors(value)
-
-
-def _repeat(values: Tensor, times: int) -> Tensor:
-    return values.repeat(times, *[1] * (values.dim() - 1))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pyrovae.errors import explain
 from pyrovae.evaluate._divergence import Divergence, divergence
 from pyrovae.evaluate._draw import Draw, check_numbers
 from pyrovae.evaluate._estimate import Estimate
@@ -158,6 +159,15 @@ class _Sums:
         self.sampled: set[str] = set()
 
     def add(self, terms: _Terms) -> None:
+        if self.kl and set(self.kl) != set(terms.divergences):
+            raise ValueError(
+                explain(
+                    "guide",
+                    expected=f"the sites {sorted(self.kl)} in every run",
+                    got=str(sorted(terms.divergences)),
+                    remedy="A program whose sites come and go has an evidence, but no KL by site.",
+                )
+            )
         elbo = reconstruction = double(terms.reconstruction)
         for name, kl in terms.divergences.items():
             value = double(kl.value)

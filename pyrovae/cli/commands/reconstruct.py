@@ -21,6 +21,7 @@ class ReconstructOptions:
 
 def _run(parsed: Parsed) -> None:
     from pyrovae import plots, predict
+    from pyrovae.cli import pictures
     from pyrovae.cli.datasets import take
     from pyrovae.cli.results import Shown
 
@@ -30,7 +31,9 @@ def _run(parsed: Parsed) -> None:
     x, x_hat = batch[0], predict.reconstruct(fit, batch, seed=seed)
     shown.write(
         {"x": x, "x_hat": x_hat},
-        lambda see, shape: plots.reconstructions(see(x), see(x_hat), shape=shape),
+        lambda see, shape: plots.reconstructions(
+            pictures.originals(shown.data, batch), see(x_hat), shape=shape
+        ),
     )
 
 

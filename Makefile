@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: fit check format clean
 
 fit: $(VENV)/.installed
-	$(BIN)/pyrovae fit
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pyrovae fit  # networks this small gain nothing from threads
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -21,6 +21,8 @@ from xarray import open_datatree
 import pyrovae as pv
 from pyrovae import checkpoint
 from pyrovae.cli import main
+from pyrovae.cli.folders import RunFolder
+from pyrovae.cli.options import FolderOptions
 
 HERE = {**os.environ, "PYTHONPATH": str(Path(pv.__file__).parents[1])}
 SMALL = ["--hidden", "[16]", "--latent", "2", "--num_samples", "20"]
@@ -276,6 +278,16 @@ def test_loggers(run: Path) -> None:
     assert list(Path("runs/b").rglob("events.out.tfevents.*"))
 
 
+def test_two_runs_that_begin_at_once_have_two_folders() -> None:
+    first, second = (RunFolder(FolderOptions(), "my data.npy") for _ in range(2))
+    first.begin("seed: 0")
+    second.begin("seed: 1")
+    assert [str(first.path), str(second.path)] == ["runs/my-data-1", "runs/my-data-2"]
+    assert Path("runs/my-data-1/config.yaml").read_text() == "seed: 0"
+    second.drop_if_unused()
+    assert [path.name for path in Path("runs").iterdir()] == ["my-data-1"]
+
+
 def started(words: list[str], until: int) -> subprocess.Popen[str]:
     """A run in a process of its own that has finished so many epochs."""
     folder = Path(words[words.index("--run_dir") + 1])
@@ -321,7 +333,8 @@ def test_killed_and_resumed_is_never_killed() -> None:
 
 
 def test_interrupted_says_how_to_go_on() -> None:
-    words = ["fit", *SMALL, "--epochs", "4000", "--checkpoint_every", "0", "--run_dir", "left"]
+    words = ["fit", *SMALL, "--epochs", "4000", "--batch_size", "800", "--checkpoint_every", "0"]
+    words += ["--run_dir", "left"]
     process = started(words, until=2)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()

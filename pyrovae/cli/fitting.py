@@ -45,15 +45,16 @@ def fit(parsed: Parsed) -> None:
         parsed = _resumed(parsed, folder.path)
     try:
         plan = _plan(parsed)
-    except NotNamed as error:
-        raise unnamed_code(error, parsed.values) from None
-    folder.begin(parser.dump(parsed.command, plan.config))
-    try:
+        folder.begin(parser.dump(parsed.command, plan.config))
         run = _train(plan, parsed.of(TrainingOptions), folder)
-    except BaseException as error:
+    except NotNamed as error:
         folder.drop_if_unused()
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(_how_to_resume(folder.path)) from None
+        raise unnamed_code(error, parsed.values) from None
+    except KeyboardInterrupt:
+        folder.drop_if_unused()
+        raise KeyboardInterrupt(_how_to_go_on(folder.path)) from None
+    except BaseException:
+        folder.drop_if_unused()
         raise
     seconds = time.monotonic() - begun
     _report(run, plan.loaded, parsed, folder.path)
@@ -122,7 +123,10 @@ def _train(plan: Plan, options: TrainingOptions, folder: RunFolder) -> Fit:
 def _report(run: Fit, loaded: datasets.Loaded, parsed: Parsed, folder: Path) -> None:
     options, seed = parsed.of(FolderOptions), parsed.of(TrainingOptions).seed
     test = loaded.splits.test
-    print("measuring on the test data ...", file=sys.stderr, flush=True)
+    particles = (
+        f", {options.num_samples:,} particles for each datum's evidence" if options.num_samples else ""
+    )
+    print(f"measuring on {len(test):,} test data{particles} ...", file=sys.stderr, flush=True)
     numbers, bound = metrics.measure(run, test, name="test", num_samples=options.num_samples, seed=seed)
     metrics.write(numbers, folder / "metrics.json")
     if options.pictures:
@@ -165,5 +169,7 @@ def _resumed(parsed: Parsed, folder: Path) -> Parsed:
     return parsed.over(stored)
 
 
-def _how_to_resume(folder: Path) -> str:
+def _how_to_go_on(folder: Path) -> str:
+    if not (folder / "run.json").exists():
+        return "interrupted before training began"
     return f"interrupted; go on with: pyrovae fit --run_dir {folder} --resume"

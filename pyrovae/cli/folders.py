@@ -89,6 +89,8 @@ class RunFolder:
             )
         self.resumed = options.resume
         self.was_there = False
+        self.begun = False
+        self.data = data if options.run_dir is None and options.name is None else None
         if options.run_dir is not None:
             self.path = Path(options.run_dir).expanduser()
         elif options.name is not None:
@@ -117,9 +119,9 @@ class RunFolder:
         Raises:
             OSError: when the folder can't be made or written.
         """
-        self.was_there = self.path.exists()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._make()
+            self.begun = True
             (self.path / CONFIG).write_text(config)
         except OSError as error:
             raise OSError(
@@ -132,9 +134,20 @@ class RunFolder:
                 ),
             ) from error
 
+    def _make(self) -> None:
+        """Makes the folder; of two runs that begin at once, one takes the number after the other's."""
+        while self.data is not None and not self.resumed:
+            try:
+                self.path.mkdir(parents=True)
+                return
+            except FileExistsError:
+                self.path = _next(self.data)
+        self.was_there = self.path.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+
     def drop_if_unused(self) -> None:
         """Takes the folder back where no run was begun in it: the data or the pair did not fit."""
-        if self.resumed or (self.path / "run.json").exists():
+        if self.resumed or not self.begun or (self.path / "run.json").exists():
             return
         with suppress(OSError):
             (self.path / CONFIG).unlink(missing_ok=True)

@@ -100,8 +100,12 @@ def _images(run: Fit, part: Part, latent: int, shape: Any, seed: int) -> Iterato
         paths = predict.interpolate(run, start, end, steps=11)
         yield "interpolation", plots.interpolation(grid(paths, part), shape=shape)
     if latent == 2:
-        plane = predict.manifold(run, steps=20)
-        yield "manifold", plots.manifold(grid(plane.images, part), shape=shape)
+        plane = predict.manifold(run, steps=16)
+        if min(shape[1:]) > 16:
+            yield "manifold", plots.manifold(grid(plane.images, part), shape=shape)
+        else:  # so small images have no margins, and would run into each other edge to edge
+            images = seen(plane.images.flatten(0, 1), part)
+            yield "manifold", plots.samples(images, shape=shape, columns=16)
 
 
 def grid(x: Tensor, part: Part) -> Tensor:

@@ -40,8 +40,7 @@ def main() -> None:
 
     guide = pv.guides.Amortized(z=(pv.nets.MLP(64, 200, 2 * LATENT), pv.heads.normal))
 
-    # The model makes its zeros on the CPU, so that is where it trains.
-    run = pv.fit(model, guide, digits.train, validation=digits.validation, epochs=epochs, device="cpu")
+    run = pv.fit(model, guide, digits.train, validation=digits.validation, epochs=epochs)
 
     test = digits.test.transformed(seed=0)
     bound = pv.evaluate.elbo(run, test, num_samples=100)

@@ -39,7 +39,7 @@ def test_shell_runs_as_printed(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "first" / "best.safetensors").is_file()
-    assert "epochs" in (tmp_path / "run.yaml").read_text()
+    assert "batch_size" in (tmp_path / "run.yaml").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

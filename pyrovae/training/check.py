@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,20 +10,13 @@ import torch
 from pyro import poutine
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
-from torch.distributions import constraints
 
 from pyrovae.errors import explain
 from pyrovae.training.parameters import networks
+from pyrovae.training.support import Support, check_observed, supports_of
 from pyrovae.types import Batch, Program
 
 _PLATE = "data"
-_FIXED = (
-    constraints.boolean,
-    constraints.unit_interval,
-    constraints.nonnegative_integer,
-    constraints.nonnegative,
-    constraints.positive,
-)
 
 
 class Survey(NamedTuple):
@@ -33,12 +25,12 @@ class Survey(NamedTuple):
     Attributes:
         latents: the latent sites, in the model's order.
         nesting: how deep the plates are nested.
-        supports: for each tensor of the batch that is observed as it is, its position, site and support.
+        supports: of the tensors that are observed as they are, the supports that no datum changes.
     """
 
     latents: tuple[str, ...]
     nesting: int
-    supports: tuple[tuple[int, str, Any], ...]
+    supports: tuple[Support, ...]
 
 
 def survey(model: Program, guide: Program, batch: Batch) -> Survey:
@@ -62,24 +54,12 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
         model_trace = _run("model", poutine.replay(model, trace=guide_trace), batch)
         observed = {name: site for name, site in _sites(model_trace).items() if site["is_observed"]}
         for name, site in observed.items():
-            _check_observed(name, site)
+            check_observed(name, site)
         _check_trained(model, guide, guide_trace, model_trace, batch)
     latents = tuple(name for name, site in model_sites.items() if not site["is_observed"])
     frames = [f for s in (*guide_sites.values(), *model_sites.values()) for f in s["cond_indep_stack"]]
     nesting = max((-frame.dim for frame in frames if frame.dim is not None), default=0)
-    return Survey(latents, nesting, tuple(_supports(observed, batch)))
-
-
-def check_support(supports: tuple[tuple[int, str, Any], ...], batches: Iterator[Batch]) -> None:
-    """Holds all data against the support of the site that observes them.
-
-    Raises:
-        ValueError: for the first batch with a value outside.
-    """
-    for batch in batches:
-        for index, name, support in supports:
-            if not support.check(batch[index]).all():
-                raise _outside(name, "its likelihood", support, batch[index])
+    return Survey(latents, nesting, tuple(supports_of(observed, batch)))
 
 
 def datum_scale(model: Program, batch: Batch) -> float:
@@ -199,81 +179,6 @@ def _check_plate(role: str, sites: dict[str, Any], size: int) -> None:
                         remedy='Write pyro.plate("data", len(x)).',
                     )
                 )
-
-
-def _check_observed(name: str, site: Any) -> None:
-    fn, value = site["fn"], site["value"]
-    if tuple(fn.shape()) != tuple(value.shape):
-        raise ValueError(
-            explain(
-                f"model, site {name!r}",
-                expected=f"data of the likelihood's shape {tuple(fn.shape())}",
-                got=f"data of shape {tuple(value.shape)}",
-                remedy="Make the decoder's output as large as a datum, and mind .to_event of images.",
-            )
-        )
-    if fn.support.check(value).all():
-        return
-    problem = _outside(name, type(_base(fn)).__name__, fn.support, value)
-    if _is_unchecked(fn):
-        warnings.warn(f"{problem} (It was told validate_args=False.)", stacklevel=2)
-    else:
-        raise problem
-
-
-def _base(fn: Any) -> Any:
-    while hasattr(fn, "base_dist"):
-        fn = fn.base_dist
-    return fn
-
-
-def _is_unchecked(fn: Any) -> bool:
-    """Whether the program said ``validate_args=False`` for this distribution."""
-    return _base(fn).__dict__.get("_validate_args") is False
-
-
-def _outside(name: str, likelihood: str, support: Any, value: Tensor) -> ValueError:
-    low, high = value.min().item(), value.max().item()
-    binary = _elementwise(support) is constraints.boolean
-    if binary and low >= 0 and high <= 1:
-        remedy = (
-            "Gray values have no density under it: binarise with transform=pyrovae.data.Binarize() (a fresh "
-            "draw at every use) or pyrovae.data.Threshold(0.5)."
-        )
-    elif binary:
-        remedy = (
-            "Scale to [0, 1] first (pyrovae.data.Pixels() for 0..255), then binarise with "
-            "pyrovae.data.Binarize() or pyrovae.data.Threshold(0.5)."
-        )
-    else:
-        remedy = "Transform the data, or choose a likelihood with their support."
-    kind = "0 or 1" if binary else f"values in {support}"
-    return ValueError(
-        explain(
-            f"model, site {name!r}",
-            expected=f"data in the support of {likelihood}: {kind}",
-            got=f"values from {low:.4g} to {high:.4g}",
-            remedy=remedy,
-        )
-    )
-
-
-def _elementwise(support: Any) -> Any:
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support
-
-
-def _supports(observed: dict[str, Any], batch: Batch) -> Iterator[tuple[int, str, Any]]:
-    """The observed sites whose support doesn't depend on the datum, with the tensor that they observe."""
-    for name, site in observed.items():
-        support = _elementwise(site["fn"].support)
-        if not any(support is constraint for constraint in _FIXED) or _is_unchecked(site["fn"]):
-            continue
-        for index, tensor in enumerate(batch):
-            same = tensor.untyped_storage().data_ptr() == site["value"].untyped_storage().data_ptr()
-            if same:
-                yield index, name, support
 
 
 def _check_trained(model: Program, guide: Program, guide_trace: Any, model_trace: Any, batch: Batch) -> None:

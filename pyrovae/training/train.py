@@ -12,7 +12,7 @@ from pyro.infer import Trace_ELBO
 
 from pyrovae import randomness
 from pyrovae.data import Batches, Splits, as_batches
-from pyrovae.training.check import Survey, check_support, survey
+from pyrovae.training.check import Survey, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
 from pyrovae.training.objective import check_loss, with_plates
@@ -21,6 +21,7 @@ from pyrovae.training.parameters import Parameters, bound, networks
 from pyrovae.training.recorder import Recorder
 from pyrovae.training.session import Session, keep_best
 from pyrovae.training.settings import Options, Settings, find_device
+from pyrovae.training.support import check_support
 from pyrovae.types import Program
 
 

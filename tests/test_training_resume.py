@@ -227,6 +227,18 @@ def test_save_and_load_parts(digits: Tensor, make_pair: Any, tmp_path: Path) -> 
         assert torch.equal(q.posterior("z", x).mean, again.posterior("z", x).mean)
 
 
+def test_a_loaded_run_still_turns_draws_back_into_data(tmp_path: Path) -> None:
+    splits = pv.data.load("digits", flatten=True)
+    splits = splits.then(pv.data.Standardize.of(splits.train.transformed()))
+    model = pv.models.VAE(pv.priors.StandardNormal(2), pv.nets.MLP(2, 64), pv.heads.IsotropicNormal())
+    guide = pv.guides.Amortized(z=(pv.nets.MLP(64, 4), pv.heads.normal))
+    run = pv.fit(model, guide, splits, epochs=1, run_dir=tmp_path, progress=False)
+    gray = pv.data.load("digits", flatten=True).test.transformed()
+    for fitted in (run, pv.load(tmp_path)):
+        back = fitted.transform.inverse(splits.test.transformed()).flatten(1)
+        assert torch.allclose(back, gray, atol=1e-6)
+
+
 def test_save_and_load_functions_and_autoguides(digits: Tensor, tmp_path: Path) -> None:
     model, guide = _pair(None, 0)
     run = pv.fit(model, guide, digits[:200], epochs=2, progress=False)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrovae.spec import build
 from pyrovae.training.history import History
 from pyrovae.training.parameters import Parameters, networks
 from pyrovae.training.signature import Signature
@@ -62,6 +63,14 @@ class Fit:
         for tensor in self.parameters.unconstrained().values():
             return tensor.device
         return torch.device("cpu")
+
+    @property
+    def transform(self) -> Any:
+        """What the data went through on their way into training, ``.inverse`` included, or None.
+
+        It is rebuilt from the run's configuration, so it is there after :func:`pyrovae.load` as well.
+        """
+        return build(self.config.get("data", {}).get("transform"))
 
     def arguments(self, batch: Batch) -> Batch:
         """The tensors of a batch that the programs take: labels that the model has no use for fall away."""

@@ -77,6 +77,10 @@ def _plate(size: int) -> Any:
     return guide
 
 
+def _unsupported(x: Tensor | None = None, size: int | None = None) -> None:
+    raise RuntimeError("this operation is not supported")
+
+
 @pytest.mark.parametrize(
     ("guide", "match"),
     [
@@ -90,11 +94,26 @@ def _plate(size: int) -> Any:
         (_guide(z=lambda t: pv.heads.normal(t[:, :5])), r"even size.*\(50, 5\)"),
         (_guide(z=lambda t: dist.Normal(t[:, :4], -1.0).to_event(1)), r"guide: .*scale"),
         (_plate(7), r"'data'.*\b7\b"),
+        (_unsupported, r"guide: expected a program that runs .*RuntimeError: .* not supported"),
     ],
 )
 def test_a_guide_that_does_not_fit_the_model(guide: Any, match: str, digits: Tensor, make_pair: Any) -> None:
     model, _ = make_pair()
     _unchanged(model, digits[:100], match, guide, batch_size=50)
+
+
+def test_a_guide_that_leaves_the_prior_s_support(digits: Tensor) -> None:
+    """Validation is off in training: a negative draw for a positive latent would go unnoticed."""
+    decoder = nn.Linear(4, 64)
+
+    def model(x: Tensor | None = None, size: int | None = None) -> None:
+        pyro.module("decoder", decoder)
+        with pyro.plate("data", size if x is None else len(x)):
+            z = pyro.sample("z", dist.LogNormal(torch.zeros(4), 1.0).to_event(1))
+            pyro.sample("x", dist.Bernoulli(logits=decoder(z)).to_event(1), obs=x)
+
+    with pytest.raises(ValueError, match="site 'z': expected draws in the support of the model's LogNormal"):
+        pv.fit(model, _guide(z=pv.heads.normal), digits[:100], **_STILL)
 
 
 def test_auxiliary_sites_are_welcome(digits: Tensor, make_pair: Any) -> None:

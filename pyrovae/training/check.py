@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pyro
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from pyrovae.errors import explain
 from pyrovae.training.parameters import networks
-from pyrovae.training.support import Support, check_observed, supports_of
+from pyrovae.training.support import Support, check_latent, check_observed, supports_of
 from pyrovae.types import Batch, Program
 
 _PLATE = "data"
@@ -53,9 +54,14 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
             _check_plate(role, sites, len(batch[0]))
         model_trace = _run("model", poutine.replay(model, trace=guide_trace), batch)
         observed = {name: site for name, site in _sites(model_trace).items() if site["is_observed"]}
-        for name, site in observed.items():
-            check_observed(name, site)
-        _check_trained(model, guide, guide_trace, model_trace, batch)
+        for name, site in _sites(model_trace).items():
+            if name in observed:
+                check_observed(name, site)
+            else:
+                check_latent(name, site)
+        with _explained("densities of guide and model", batch):
+            dependencies = [*_leaves(_log_prob(guide_trace)), *_leaves(_log_prob(model_trace))]
+        _check_trained(model, guide, (guide_trace, model_trace), dependencies, batch)
     latents = tuple(name for name, site in model_sites.items() if not site["is_observed"])
     frames = [f for s in (*guide_sites.values(), *model_sites.values()) for f in s["cond_indep_stack"]]
     nesting = max((-frame.dim for frame in frames if frame.dim is not None), default=0)
@@ -77,14 +83,17 @@ def datum_scale(model: Program, batch: Batch) -> float:
 
 
 def _run(role: str, program: Callable[..., Any], batch: Batch) -> Any:
-    shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in batch)
+    with _explained(role, batch):
+        return poutine.trace(program).get_trace(*batch)
+
+
+@contextmanager
+def _explained(role: str, batch: Batch) -> Iterator[None]:
+    """Says on which batch a program failed, and what may be the matter with it."""
     try:
-        trace = poutine.trace(program).get_trace(*batch)
-        trace.compute_log_prob()
+        yield
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        if "support" in str(error):
-            # The model's own check of its data: told below, by site and with a remedy.
-            return trace
+        shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in batch)
         reason = str(error).split("Trace Shapes:")[0].strip()
         remedy = "Check that networks, latent sizes and data fit each other."
         if "dtype" in reason:
@@ -98,7 +107,6 @@ def _run(role: str, program: Callable[..., Any], batch: Batch) -> Any:
                 remedy=remedy,
             )
         ) from error
-    return trace
 
 
 def _sites(trace: Any) -> dict[str, Any]:
@@ -181,17 +189,18 @@ def _check_plate(role: str, sites: dict[str, Any], size: int) -> None:
                 )
 
 
-def _check_trained(model: Program, guide: Program, guide_trace: Any, model_trace: Any, batch: Batch) -> None:
+def _check_trained(
+    model: Program, guide: Program, traces: tuple[Any, Any], dependencies: list[Tensor], batch: Batch
+) -> None:
     """Every tensor that the densities depend on and that wants a gradient must be known to Pyro."""
-    registered: set[int] = set()
-    total = torch.zeros((), device=batch[0].device)
-    for trace in (guide_trace, model_trace):
-        for site in trace.nodes.values():
-            if site["type"] == "param":
-                registered.add(id(site["value"].unconstrained()))
-            elif site["type"] == "sample" and not isinstance(site["fn"], _Subsample):
-                total = total + site["fn"].log_prob(site["value"]).sum()
-    strangers = [leaf for leaf in _leaves(total) if id(leaf) not in registered | {id(x) for x in batch}]
+    registered = {
+        id(site["value"].unconstrained())
+        for trace in traces
+        for site in trace.nodes.values()
+        if site["type"] == "param"
+    }
+    known = registered | {id(x) for x in batch}
+    strangers = list({id(leaf): leaf for leaf in dependencies if id(leaf) not in known}.values())
     if not strangers:
         return
     names = [
@@ -208,6 +217,15 @@ def _check_trained(model: Program, guide: Program, guide_trace: Any, model_trace
             remedy='Add pyro.module("name", network) to the program, with a name used once; or freeze them.',
         )
     )
+
+
+def _log_prob(trace: Any) -> Tensor:
+    """The sum of a trace's log densities."""
+    total = torch.zeros(())
+    for site in trace.nodes.values():
+        if site["type"] == "sample" and not isinstance(site["fn"], _Subsample):
+            total = total + site["fn"].log_prob(site["value"]).sum()
+    return total
 
 
 def _leaves(total: Tensor) -> Iterator[Tensor]:

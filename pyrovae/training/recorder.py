@@ -79,10 +79,12 @@ class Recorder:
             return
         state = snapshot()
         best = state["best"]
+        # In this order best.safetensors is never ahead of the state that a resumed run begins from, and so is
+        # never replaced by an older one.
+        checkpoint.write(self.folder / files.LAST, state, kind="training")
         if best is not None and best["epoch"] != self.best_epoch:
             checkpoint.write(self.folder / files.BEST, best["weights"], kind="weights")
             self.best_epoch = best["epoch"]
-        checkpoint.write(self.folder / files.LAST, state, kind="training")
         files.write_history(self.folder, History([Epoch(*row) for row in state["history"]]))
         self.written = time.monotonic()
 

@@ -169,4 +169,6 @@ def _whole(name: str, value: Any, least: int) -> None:
 
 def _number(name: str, value: Any, expected: str) -> None:
     if not isinstance(value, int | float) or not (value >= 0 and math.isfinite(value)):
-        raise ValueError(explain(name, expected=expected, got=repr(value), remedy="Leave it out, say."))
+        raise ValueError(
+            explain(name, expected=expected, got=repr(value), remedy="Leave it out for the default.")
+        )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import Independent, constraints
 
 from pyrovae.errors import explain
 from pyrovae.types import Batch
@@ -60,8 +60,27 @@ def check_observed(name: str, site: Any) -> None:
         raise problem
 
 
+def check_latent(name: str, site: Any) -> None:
+    """Holds what the guide has drawn against the support of the model's site.
+
+    Raises:
+        ValueError: when the guide leaves it; the ELBO would be minus infinity there.
+    """
+    fn, value = site["fn"], site["value"]
+    if fn.support.check(value).all() or _is_unchecked(fn):
+        return
+    raise ValueError(
+        explain(
+            f"guide, site {name!r}",
+            expected=f"draws in the support of the model's {type(_base(fn)).__name__}, {fn.support}",
+            got=f"values from {value.min().item():.4g} to {value.max().item():.4g}",
+            remedy="Give the guide a distribution with the prior's support.",
+        )
+    )
+
+
 def _base(fn: Any) -> Any:
-    while hasattr(fn, "base_dist"):
+    while isinstance(fn, Independent):
         fn = fn.base_dist
     return fn
 

@@ -76,6 +76,7 @@ class Amortized(nn.Module):
         return head(net(x))
 
     def forward(self, x: Tensor | None = None, size: int | None = None) -> dict[str, Tensor]:
+        """Draws every latent site given ``x``, by name."""
         if x is None:
             raise ValueError(
                 explain(

@@ -42,6 +42,7 @@ class VAE(nn.Module):
         self.prior, self.decoder, self.likelihood = prior, decoder, likelihood
 
     def forward(self, x: Tensor | None = None, size: int | None = None) -> Tensor:
+        """Observes ``x``, or generates ``size`` data, and returns them, ``(n, ...)``."""
         pyro.module("vae", self)
         with pyro.plate("data", _length(x, size)):
             z = pyro.sample("z", self.prior())

@@ -9,17 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyrovae import data, evaluate, export, guides, heads, models, nets, plots, predict, priors
+    from pyrovae import data, engine, evaluate, export, guides, heads, models, nets, plots, predict, priors
+    from pyrovae.engine import SVI
     from pyrovae.training import Fit, fit, load
 
 __version__ = "0.1.0"
 
-_MODULES = ("data", "evaluate", "export", "guides", "heads", "models", "nets", "plots", "predict", "priors")
+_MODULES = (
+    "data",
+    "engine",
+    "evaluate",
+    "export",
+    "guides",
+    "heads",
+    "models",
+    "nets",
+    "plots",
+    "predict",
+    "priors",
+)
 _TRAINING = ("Fit", "fit", "load")
 
 __all__ = [
+    "SVI",
     "Fit",
     "data",
+    "engine",
     "evaluate",
     "export",
     "fit",
@@ -37,6 +52,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"pyrovae.{name}")
+    if name == "SVI":
+        return importlib.import_module("pyrovae.engine").SVI
     if name in _TRAINING:
         return getattr(importlib.import_module("pyrovae.training"), name)
     raise AttributeError(f"module 'pyrovae' has no attribute {name!r}")

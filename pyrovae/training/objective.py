@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -106,18 +105,6 @@ def scalar(loss: Any) -> float:
 
 class NonFiniteLoss(ArithmeticError):
     """The loss is NaN or infinite; no parameter was changed."""
-
-
-def guarded(loss_and_grads: Callable[..., Any]) -> Callable[..., Any]:
-    """The same computation, stopped before the parameters are touched when the loss isn't finite."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        loss = loss_and_grads(*args, **kwargs)
-        if not math.isfinite(scalar(loss)):
-            raise NonFiniteLoss
-        return loss
-
-    return run
 
 
 def find_nonfinite(model: Program, guide: Program, args: tuple[Tensor, ...]) -> str:

@@ -52,7 +52,8 @@ class Parameters:
         store.set_state(self.state)  # type: ignore[arg-type]
         self._is_active = True
         try:
-            with _Restore(self.waiting):
+            # A handler around a step keeps it from being captured: only where one is needed.
+            with _Restore(self.waiting) if self.waiting else nullcontext():
                 yield
         finally:
             self._is_active = False

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from pyro.infer import SVI
 
 from pyrovae import randomness
 from pyrovae.data import Batches
+from pyrovae.engine import SVI
+from pyrovae.engine.optimiser import NonFiniteGradient, Optimiser
 from pyrovae.errors import explain
 from pyrovae.training import weights
 from pyrovae.training.check import datum_scale
@@ -22,12 +23,10 @@ from pyrovae.training.interrupt import Interrupt
 from pyrovae.training.objective import (
     NonFiniteLoss,
     find_nonfinite,
-    guarded,
     scalar,
     unweighted,
     weighted,
 )
-from pyrovae.training.optimiser import NonFiniteGradient, Optimiser
 from pyrovae.training.progress import Bar
 from pyrovae.training.recorder import Recorder
 from pyrovae.training.settings import Settings
@@ -88,9 +87,16 @@ class Session:
         model, guide = run.model, run.guide
         if settings.kl_warmup:
             model, guide = weighted(model, self.kl_weight), weighted(guide, self.kl_weight)
-        self.svi = SVI(model, guide, optimiser, loss)
-        self.svi.loss_and_grads = guarded(self.svi.loss_and_grads)
-        self.validator = SVI(run.model, run.guide, optimiser, unweighted(loss))
+        steps, checks = (self._planned(batches) for batches in (train, validation))
+        self.svi = SVI(model, guide, optimiser, loss, compile=settings.compile, steps=steps)
+        self.validator = SVI(
+            run.model,
+            run.guide,
+            optimiser,
+            unweighted(loss),
+            compile="auto" if settings.compile is True else settings.compile,
+            evaluations=checks,
+        )
         self._scales: dict[int, float] = {}
 
     def train(self) -> None:
@@ -101,6 +107,8 @@ class Session:
             ArithmeticError: when the loss or a gradient isn't finite.
         """
         epochs = self.settings.epochs
+        # Full batches are the main ones, also in a run that is resumed at the last, short one of an epoch.
+        self.svi.prepare(*self.run.arguments(self.train_data.first()))
         with Interrupt() as interrupt, Bar(epochs, self.state.epoch, self.settings.progress) as bar:
             self.recorder.checkpoint(self.snapshot)
             while self.state.epoch < epochs and not self._has_lost_patience():
@@ -165,7 +173,11 @@ class Session:
 
     def _step(self, args: Batch) -> float:
         try:
-            return scalar(self.svi.step(*args))
+            loss = scalar(self.svi.backward(*args))
+            if not math.isfinite(loss):
+                raise NonFiniteLoss
+            self.svi.update()
+            return loss
         except (NonFiniteLoss, NonFiniteGradient) as error:
             what = "loss" if isinstance(error, NonFiniteLoss) else "gradient"
             place = find_nonfinite(self.run.model, self.run.guide, args)
@@ -220,6 +232,12 @@ class Session:
             with randomness.isolated(self.device), self.run.evaluating():
                 self._scales[size] = datum_scale(self.run.model, args)
         return self._scales[size]
+
+    def _planned(self, batches: Batches | None) -> int | None:
+        """How many batches all epochs have, where that is known."""
+        if batches is None or batches.steps is None:
+            return None
+        return batches.steps * self.settings.epochs
 
     def _weight(self) -> float:
         """The KL weight of the coming step; it rises by the epoch where the number of steps is unknown."""

@@ -11,8 +11,9 @@ from typing import Any, TypedDict
 
 import torch
 
+from pyrovae.engine.optimiser import Scheduler
+from pyrovae.engine.policy import Mode, check_mode
 from pyrovae.errors import explain, nearest
-from pyrovae.training.optimiser import Scheduler
 
 
 class Options(TypedDict, total=False):
@@ -27,6 +28,7 @@ class Options(TypedDict, total=False):
     checkpoint_every: float
     progress: bool | None
     loggers: Sequence[Any]
+    compile: Mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Settings:
         checkpoint_every: seconds between checkpoints of a run in a folder.
         progress: show a progress bar; None: when standard error is a terminal.
         loggers: Lightning Fabric loggers, ``lightning_fabric.loggers.TensorBoardLogger(...)``.
+        compile: how steps are run, see :class:`pyrovae.SVI`: "auto" takes whatever pays for that many steps.
 
     Raises:
         ValueError, TypeError: for a setting that makes no sense, by its name.
@@ -64,6 +67,7 @@ class Settings:
     checkpoint_every: float = 10.0
     progress: bool | None = None
     loggers: Sequence[Any] = ()
+    compile: Mode = "auto"
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -85,6 +89,7 @@ class Settings:
             raise ValueError(
                 explain("resume", expected="a run_dir to go on in", got="None", remedy="Pass run_dir=.")
             )
+        check_mode(self.compile)
         for logger in self.loggers:
             if not hasattr(logger, "log_metrics"):
                 raise TypeError(

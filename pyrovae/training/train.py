@@ -12,11 +12,11 @@ from pyro.infer import Trace_ELBO
 
 from pyrovae import randomness
 from pyrovae.data import Batches, Splits, as_batches
+from pyrovae.engine.optimiser import Optim, Optimiser
 from pyrovae.training.check import Survey, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
 from pyrovae.training.objective import check_loss, with_plates
-from pyrovae.training.optimiser import Optim, Optimiser
 from pyrovae.training.parameters import Parameters, bound, networks
 from pyrovae.training.recorder import Recorder
 from pyrovae.training.session import Session, keep_best

@@ -1,0 +1,62 @@
+"""The calls of one kind of arguments: how they are run, and what that cost."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyrovae.engine.arguments import Arguments
+from pyrovae.engine.capture import Graph
+from pyrovae.engine.inductor import Run
+from pyrovae.engine.policy import Kind
+from pyrovae.engine.surroundings import Surroundings
+
+
+class Entry:
+    """What is known of the calls with arguments of one kind.
+
+    Attributes:
+        first: whether these were the first arguments that came.
+        shapes: of the arguments, for people.
+        calls: so far.
+        kind: "eager", "capture" or "compiled".
+        graph: once there is one.
+        surroundings: what the graph takes for granted.
+        difference: from eager Pyro at the last comparison, relative.
+        seconds: what tracing and compiling took.
+        rebuilt: for each time that the graph was made anew, what had changed.
+    """
+
+    def __init__(self, arguments: Arguments, *, first: bool) -> None:
+        self.first, self.shapes = first, arguments.describe()
+        self.calls = 0
+        self.kind: Kind = "eager"
+        self.graph: Graph | None = None
+        self.surroundings: Surroundings | None = None
+        self.difference = float("nan")
+        self.seconds = {"trace": 0.0, "compile": 0.0}
+        self.rebuilt: list[str] = []
+        self._run: Run | None = None
+        self._free: list[Tensor] = []
+
+    def run(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The graph's results; it holds the whole computation, so nothing is recorded for autograd."""
+        if self._run is None:
+            raise RuntimeError("there is no graph yet")
+        with torch.no_grad():
+            return list(self._run(*self._free, *tensors))
+
+    def take(self, graph: Graph, seconds: float) -> None:
+        """Runs calls by this graph from now on."""
+        self.graph, self._run, self._free, self.kind = graph, graph.module, graph.free, "capture"
+        self.seconds["trace"] += seconds
+
+    def take_compiled(self, run: Run, seconds: float) -> None:
+        """Runs calls by the compiled graph from now on."""
+        self._run, self.kind = run, "compiled"
+        self.seconds["compile"] += seconds
+
+    def forget(self, changed: str) -> None:
+        """Gives the graph up, for something that it takes for granted has changed."""
+        self.rebuilt.append(changed)
+        self.kind, self.graph, self.surroundings, self._run, self._free = "eager", None, None, None, []

@@ -1,0 +1,189 @@
+"""What a captured graph takes for granted beside its arguments, and whether it still holds."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+import pyro
+from pyro.poutine.messenger import Messenger
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from pyrovae.engine.refusal import Refusal, is_library
+
+_SCALARS = (bool, int, float, str, type(None))
+_WATCHED = (*_SCALARS, Tensor, nn.Module, FunctionType)
+_OF_MODULES = set(vars(nn.Module())) - {"training"}
+_MISSING = object()
+
+
+@contextmanager
+def modules_called() -> Iterator[list[nn.Module]]:
+    """Collects the networks that are called inside, and those within them."""
+    found: dict[int, nn.Module] = {}
+
+    def note(module: nn.Module, inputs: Any) -> None:  # noqa: ARG001 (the signature of a hook)
+        if id(module) not in found:
+            found.update((id(m), m) for m in module.modules())
+
+    modules: list[nn.Module] = []
+    handle = register_module_forward_pre_hook(note)
+    try:
+        yield modules
+    finally:
+        handle.remove()
+        modules += found.values()
+
+
+class Surroundings:
+    """The state of programs, networks and parameters at the time of a capture.
+
+    Arguments:
+        programs: what was captured: model, guide, and the functions that they hold.
+        modules: the networks that they call.
+    """
+
+    def __init__(self, programs: Iterable[Any], modules: Iterable[nn.Module]) -> None:
+        self.slots: list[tuple[dict[Any, Any], Any, Any, str]] = []
+        self.functions: list[tuple[FunctionType, CodeType, Any]] = []
+        self.cells: list[tuple[Any, Any, str]] = []
+        self.sizes: list[tuple[Any, int, str]] = []
+        self.tensors: list[tuple[Tensor, int, bool, int]] = []
+        self.kinds: list[tuple[Any, ...]] = []
+        self._seen: set[int] = set()
+        for program in programs:
+            self._look(program)
+        for module in modules:
+            self._look(module)
+
+    def watch(self, tensors: list[Tensor]) -> None:
+        """Watches the graph's free tensors too, and their places in Pyro's store.
+
+        Raises:
+            Refusal: for a tensor that was computed, with a gradient, before the program ran.
+        """
+        self.tensors = [(x, x.data_ptr(), x.requires_grad, _hooks(x)) for x in tensors]
+        self.kinds = [(x.shape, x.stride(), x.dtype, x.device) for x in tensors]
+        held = {id(x) for x in tensors}
+        store: Any = pyro.get_param_store()
+        for name, value in store._params.items():
+            if id(value) in held:
+                self.slots.append((store._params, name, value, f"parameter {name!r}"))
+        for x in tensors:
+            if x.grad_fn is not None:
+                raise Refusal(
+                    f"a tensor of shape {tuple(x.shape)} was computed, with a gradient, outside the program",
+                    remedy="Compute it inside, or detach it.",
+                )
+
+    def change(self) -> str | None:
+        """What is no longer as it was, in words; None as long as the graph may be used."""
+        for place, key, value, what in self.slots:
+            now = place.get(key, _MISSING)
+            if now is not value and not _equal(now, value):
+                return what
+        for i, (x, pointer, wants_gradient, hooks) in enumerate(self.tensors):
+            if x.requires_grad is not wants_gradient:
+                return f"requires_grad of {self._name(x)}"
+            if x.data_ptr() != pointer:
+                if (x.shape, x.stride(), x.dtype, x.device) != self.kinds[i]:
+                    return f"shape, type or device of {self._name(x)}"
+                self.tensors[i] = (x, x.data_ptr(), wants_gradient, hooks)
+            if _hooks(x) != hooks:
+                return f"hooks of {self._name(x)}"
+        for cell, value, what in self.cells:
+            if cell.cell_contents is not value and not _equal(cell.cell_contents, value):
+                return what
+        for function, code, defaults in self.functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return f"the code of {function.__qualname__}"
+        for hooks, size, what in self.sizes:
+            if len(hooks) != size:
+                return what
+        return None
+
+    def _name(self, x: Tensor) -> str:
+        name: Any = pyro.get_param_store().param_name(x)
+        return f"parameter {name!r}" if name else f"a tensor of shape {tuple(x.shape)}"
+
+    def _look(self, thing: Any) -> None:
+        if id(thing) in self._seen:
+            return
+        self._seen.add(id(thing))
+        if isinstance(thing, nn.Module):
+            self._look_at_module(thing)
+        elif isinstance(thing, functools.partial):
+            for part in (thing.func, *thing.args, *thing.keywords.values()):
+                self._look(part)
+        elif isinstance(thing, MethodType):
+            self._look(thing.__self__)
+            self._look(thing.__func__)
+            if not isinstance(thing.__self__, nn.Module):
+                self._watch(getattr(thing.__self__, "__dict__", {}), type(thing.__self__).__name__)
+        elif isinstance(thing, FunctionType):
+            self._look_at_function(thing)
+        elif isinstance(thing, Messenger) or not is_library(type(thing)):
+            self._watch(getattr(thing, "__dict__", {}), type(thing).__name__)
+
+    def _look_at_module(self, module: nn.Module) -> None:
+        name = type(module).__name__
+        for place in (module._parameters, module._buffers, module._modules):
+            self.slots += [(place, key, value, f"{key!r} of {name}") for key, value in place.items()]
+        kinds = _SCALARS if is_library(type(module)) else (*_SCALARS, Tensor)  # theirs are caches
+        values = {key: value for key, value in vars(module).items() if key not in _OF_MODULES}
+        self._watch(values, name, vars(module), kinds)
+        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
+            self.sizes.append((hooks, len(hooks), f"hooks of {name}"))
+        if not is_library(type(module)):
+            self._look(type(module).forward)
+
+    def _watch(
+        self,
+        values: dict[str, Any],
+        name: str,
+        place: dict[str, Any] | None = None,
+        kinds: tuple[type, ...] = (*_SCALARS, Tensor),
+    ) -> None:
+        place = values if place is None else place
+        for key, value in values.items():
+            if isinstance(value, kinds):
+                self.slots.append((place, key, value, f"{key!r} of {name}"))
+
+    def _look_at_function(self, function: FunctionType) -> None:
+        self.functions.append((function, function.__code__, function.__defaults__))
+        name = function.__qualname__
+        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not yet filled
+                continue
+            if isinstance(value, _WATCHED):
+                self.cells.append((cell, value, f"{key!r} in {name}"))
+            self._look(value)
+        if is_library(function):
+            return
+        for key in _names(function.__code__):
+            value = function.__globals__.get(key, _MISSING)
+            if isinstance(value, _WATCHED):
+                self.slots.append((function.__globals__, key, value, f"{key!r}, which {name} uses,"))
+            if isinstance(value, nn.Module | FunctionType | MethodType) and not is_library(value):
+                self._look(value)
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names of globals in a function, and in the functions inside it."""
+    inner = [_names(constant) for constant in code.co_consts if inspect.iscode(constant)]
+    return set(code.co_names).union(*inner)
+
+
+def _equal(now: Any, then: Any) -> bool:
+    return type(now) is type(then) and isinstance(now, _SCALARS) and now == then
+
+
+def _hooks(x: Tensor) -> int:
+    return len(x._backward_hooks or ()) + len(getattr(x, "_post_accumulate_grad_hooks", None) or ())

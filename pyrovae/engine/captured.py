@@ -4,51 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Hashable
+from typing import Any
 
-import torch
 from pyro.poutine.runtime import am_i_wrapped
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyrovae import randomness
 from pyrovae.engine.arguments import Arguments
 from pyrovae.engine.capture import capture
 from pyrovae.engine.check import difference, tolerance
 from pyrovae.engine.entry import Entry
-from pyrovae.engine.footprint import Footprint
 from pyrovae.engine.inductor import compiled
 from pyrovae.engine.policy import Kind, Mode, Policy
+from pyrovae.engine.reference import (
+    Function,
+    MakesParameters,
+    Reference,
+    device_of,
+    reference_run,
+    restored,
+    same,
+    undone,
+)
 from pyrovae.engine.refusal import Refusal
-from pyrovae.engine.surroundings import Surroundings, modules_called
+from pyrovae.engine.replay import Replay, recorder
+from pyrovae.engine.surroundings import Surroundings
 
 _LOG = logging.getLogger("pyrovae.engine")
 _REBUILDS = 8
-
-
-class Function(Protocol):
-    """What can be captured: it has no effects but on generators, and on tensors written in place."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> list[Tensor]:
-        """The results."""
-
-    def learn(self, footprint: Footprint) -> bool:
-        """Is told what a run has touched; says whether another run would return more."""
-
-    def programs(self) -> list[Any]:
-        """The functions and networks that its results depend on."""
-
-
-class Reference(NamedTuple):
-    """An eager run, undone: what a graph must reproduce from the same state."""
-
-    results: list[Tensor]
-    written: list[Tensor]
-    footprint: Footprint
-    modules: list[nn.Module]
-    before: dict[str, Any]
-    after: dict[str, Any]
 
 
 class Captured:
@@ -63,12 +47,21 @@ class Captured:
         mode: "auto", True, False or "capture".
         calls: how many are planned, where that is known.
         exact_noise: see :func:`pyrovae.engine.inductor.compiled`.
+        replayed: record compiled graphs where the device can (CUDA graphs); results then hold until the next
+            call.
     """
 
     def __init__(
-        self, function: Function, mode: Mode, *, calls: int | None = None, exact_noise: bool = True
+        self,
+        function: Function,
+        mode: Mode,
+        *,
+        calls: int | None = None,
+        exact_noise: bool = True,
+        replayed: bool = False,
     ) -> None:
-        self.function, self.mode, self.exact_noise = function, mode, exact_noise
+        self.function, self.mode = function, mode
+        self.exact_noise, self.replayed = exact_noise, replayed
         self.policy = Policy(mode, calls)
         self.entries: dict[Hashable, Entry] = {}
         self.refusal: Refusal | None = None
@@ -89,9 +82,18 @@ class Captured:
                 return None
             self._make_ready(entry, kind, arguments)
             return entry.run(arguments.tensors)
+        except MakesParameters:
+            return None
         except Refusal as refusal:
             self._refuse(refusal)
             return None
+
+    def compiled_entry(self, args: tuple[Any, ...]) -> Entry | None:
+        """The entry of such arguments if it is compiled, and its graph still holds."""
+        entry = self.entries.get(Arguments.of(args, {}).key)
+        if entry is None or entry.kind != "compiled" or entry.surroundings is None:
+            return None
+        return entry if entry.surroundings.change() is None else None
 
     def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Makes the graph for such arguments now, if one is wanted.
@@ -103,7 +105,12 @@ class Captured:
             return
         try:
             arguments, entry = self._entry(args, kwargs)
-            self._make_ready(entry, self.policy.kind(0, entry.graph, first=entry.first), arguments)
+            kind = self.policy.kind(0, entry.graph, first=entry.first)
+            try:
+                self._make_ready(entry, kind, arguments)
+            except MakesParameters:
+                undone(self.function, arguments)
+                self._make_ready(entry, kind, arguments)
         except Refusal as refusal:
             self._refuse(refusal)
 
@@ -131,7 +138,7 @@ class Captured:
             return
         # Copies, lest a tensor that the program also holds itself be taken for the argument.
         arguments = arguments._replace(tensors=[x.clone() for x in arguments.tensors])
-        reference = self._reference(arguments)
+        reference = reference_run(self.function, arguments)
         if changed is None and entry.graph is not None and entry.kind == kind:
             if self._fault(entry, reference, arguments.tensors) is None:
                 return
@@ -154,11 +161,11 @@ class Captured:
             return self.function(*args, **kwargs)
 
         surroundings = Surroundings(self.function.programs(), reference.modules)
-        with _restored(reference.before):
+        with restored(reference.before):
             if entry.graph is None:
                 begun = time.perf_counter()
                 graph = capture(function, arguments.tensors, reference.footprint.free, reference.modules)
-                entry.take(graph, time.perf_counter() - begun)
+                entry.take(graph, reference.footprint.written, time.perf_counter() - begun)
                 surroundings.watch(graph.free)
                 entry.surroundings = surroundings
                 self._check(entry, reference, arguments.tensors)
@@ -167,6 +174,10 @@ class Captured:
                 begun = time.perf_counter()
                 run = compiled(entry.graph, arguments.tensors, exact_noise=self.exact_noise)
                 entry.take_compiled(run, time.perf_counter() - begun)
+                record = recorder(device_of(arguments.tensors)) if self.replayed else None
+                if record is not None:
+                    replay = Replay(entry.compute, arguments.tensors, entry.written, record)
+                    entry.take_replay(replay)
                 if self.exact_noise:
                     self._check(entry, reference, arguments.tensors)
 
@@ -180,10 +191,10 @@ class Captured:
 
     def _fault(self, entry: Entry, reference: Reference, tensors: list[Tensor]) -> str | None:
         """Runs the graph from the reference's state, undoes it, and says in what it differs."""
-        with _restored(reference.before):
+        with restored(reference.before):
             try:
                 results = entry.run(tensors)
-                written, after = reference.footprint.values(), randomness.state(_device(tensors))
+                written, after = reference.footprint.values(), randomness.state(device_of(tensors))
             finally:
                 reference.footprint.undo()
         expected = [*reference.results, *reference.written]
@@ -192,61 +203,11 @@ class Captured:
         entry.difference = difference([*results, *written], expected)
         if not entry.difference <= tolerance(results):
             return f"loss, gradients or buffers differ by {entry.difference:.2g} of their size"
-        if not _same(after, reference.after):
+        if not same(after, reference.after):
             return "it draws other random numbers"
         return None
-
-    def _reference(self, arguments: Arguments) -> Reference:
-        """Runs the function eagerly, and undoes it; tells it which tensors wanted a gradient."""
-        args, kwargs = arguments.rebuild(arguments.tensors)
-        if any(x.requires_grad for x in arguments.tensors):
-            raise Refusal("an argument wants a gradient", remedy="Pass it detached.")
-        device = _device(arguments.tensors)
-        before = randomness.state(device)
-        while True:
-            footprint = Footprint(arguments.tensors)
-            try:
-                with modules_called() as modules, torch.autograd.set_multithreading_enabled(False), footprint:
-                    results = self.function(*args, **kwargs)
-                after, written = randomness.state(device), footprint.values()
-            finally:
-                footprint.undo()
-                randomness.restore(before, device)
-            if not self.function.learn(footprint):
-                break
-        for name, generator in (("numpy", "NumPy's"), ("python", "Python's")):
-            if not _same({name: before[name]}, {name: after[name]}):
-                raise Refusal(
-                    f"the program draws from {generator} generator",
-                    remedy="Draw with torch or pyro.sample: such numbers would be burnt into the graph.",
-                )
-        return Reference(results, written, footprint, modules, before, after)
 
 
 def _is_milestone(calls: int) -> bool:
     """Whether calls is 10, 100, 1000, ..."""
     return calls >= 10 and calls in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8)
-
-
-@contextmanager
-def _restored(state: dict[str, Any]) -> Iterator[None]:
-    device = "cuda" if "device" in state else "cpu"
-    try:
-        yield
-    finally:
-        randomness.restore(state, device)
-
-
-def _device(tensors: list[Tensor]) -> torch.device:
-    return next((x.device for x in tensors if x.device.type != "cpu"), torch.device("cpu"))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two states of generators are equal."""
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, tuple | list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)

@@ -9,6 +9,7 @@ from pyrovae.engine.arguments import Arguments
 from pyrovae.engine.capture import Graph
 from pyrovae.engine.inductor import Run
 from pyrovae.engine.policy import Kind
+from pyrovae.engine.replay import Replay
 from pyrovae.engine.surroundings import Surroundings
 
 
@@ -23,6 +24,8 @@ class Entry:
         graph: once there is one.
         surroundings: what the graph takes for granted.
         difference: from eager Pyro at the last comparison, relative.
+        written: what the graph writes to in place.
+        replay: what launches it, where it is recorded.
         seconds: what tracing and compiling took.
         rebuilt: for each time that the graph was made anew, what had changed.
     """
@@ -36,18 +39,25 @@ class Entry:
         self.difference = float("nan")
         self.seconds = {"trace": 0.0, "compile": 0.0}
         self.rebuilt: list[str] = []
+        self.written: list[Tensor] = []
+        self.replay: Replay | None = None
         self._run: Run | None = None
         self._free: list[Tensor] = []
 
     def run(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The graph's results, the same tensors each time where it is replayed."""
+        return self.compute(tensors) if self.replay is None else self.replay(tensors)
+
+    def compute(self, tensors: list[Tensor]) -> list[Tensor]:
         """The graph's results; it holds the whole computation, so nothing is recorded for autograd."""
         if self._run is None:
             raise RuntimeError("there is no graph yet")
         with torch.no_grad():
             return list(self._run(*self._free, *tensors))
 
-    def take(self, graph: Graph, seconds: float) -> None:
-        """Runs calls by this graph from now on."""
+    def take(self, graph: Graph, written: list[Tensor], seconds: float) -> None:
+        """Runs calls by this graph, which writes to these tensors, from now on."""
+        self.written = written
         self.graph, self._run, self._free, self.kind = graph, graph.module, graph.free, "capture"
         self.seconds["trace"] += seconds
 
@@ -56,7 +66,14 @@ class Entry:
         self._run, self.kind = run, "compiled"
         self.seconds["compile"] += seconds
 
+    def take_replay(self, replay: Replay) -> None:
+        """Replays calls from now on: nothing that the graph uses may move in memory."""
+        self.replay = replay
+        if self.surroundings is not None:
+            self.surroundings.fixed = True
+
     def forget(self, changed: str) -> None:
         """Gives the graph up, for something that it takes for granted has changed."""
         self.rebuilt.append(changed)
-        self.kind, self.graph, self.surroundings, self._run, self._free = "eager", None, None, None, []
+        self.kind, self.graph, self.surroundings, self.replay = "eager", None, None, None
+        self._run, self._free, self.written = None, [], []

@@ -130,6 +130,12 @@ class Optimiser(PyroOptim):
             self.scheduler.step()
 
     @property
+    def capturable(self) -> bool:
+        """Whether an update can be recorded in a CUDA graph, by torch's option of that name."""
+        groups = self.torch.param_groups if self.torch is not None and not self.checked else []
+        return bool(groups) and all(group.get("capturable") for group in groups)
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the first parameter; NaN before there is one."""
         optimiser: Any = self.torch

@@ -60,11 +60,6 @@ def blame(error: Exception) -> Refusal:
             f"{error.func} can't be run on tensors without values{where}",
             remedy="Use an operation that torch can trace.",
         )
-    if "ProvenanceTensor" in str(error):
-        return Refusal(
-            f"a baseline keeps a decaying average in Pyro's store{where}",
-            remedy="A captured step can't write it: use a neural baseline (nn_baseline), or none.",
-        )
     text = str(error).strip().splitlines()
     return Refusal(
         f"{type(error).__name__}: {text[0] if text else 'no message'}{where}",

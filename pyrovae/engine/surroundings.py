@@ -43,6 +43,9 @@ def modules_called() -> Iterator[list[nn.Module]]:
 class Surroundings:
     """The state of programs, networks and parameters at the time of a capture.
 
+    Attributes:
+        fixed: whether the tensors must stay at their addresses.
+
     Arguments:
         programs: what was captured: model, guide, and the functions that they hold.
         modules: the networks that they call.
@@ -53,6 +56,8 @@ class Surroundings:
         self.functions: list[tuple[FunctionType, CodeType, Any]] = []
         self.cells: list[tuple[Any, Any, str]] = []
         self.sizes: list[tuple[Any, int, str]] = []
+        self.fixed = False
+        self.stored: list[tuple[str, Tensor]] = []
         self.tensors: list[tuple[Tensor, int, bool, int]] = []
         self.kinds: list[tuple[Any, ...]] = []
         self._seen: set[int] = set()
@@ -71,9 +76,7 @@ class Surroundings:
         self.kinds = [(x.shape, x.stride(), x.dtype, x.device) for x in tensors]
         held = {id(x) for x in tensors}
         store: Any = pyro.get_param_store()
-        for name, value in store._params.items():
-            if id(value) in held:
-                self.slots.append((store._params, name, value, f"parameter {name!r}"))
+        self.stored = [(name, value) for name, value in store._params.items() if id(value) in held]
         for x in tensors:
             if x.grad_fn is not None:
                 raise Refusal(
@@ -87,10 +90,16 @@ class Surroundings:
             now = place.get(key, _MISSING)
             if now is not value and not _equal(now, value):
                 return what
+        store: Any = pyro.get_param_store()  # which is given other dictionaries when it is cleared or scoped
+        for name, value in self.stored:
+            if store._params.get(name) is not value:
+                return f"parameter {name!r}"
         for i, (x, pointer, wants_gradient, hooks) in enumerate(self.tensors):
             if x.requires_grad is not wants_gradient:
                 return f"requires_grad of {self._name(x)}"
             if x.data_ptr() != pointer:
+                if self.fixed:
+                    return f"the address of {self._name(x)}"
                 if (x.shape, x.stride(), x.dtype, x.device) != self.kinds[i]:
                     return f"shape, type or device of {self._name(x)}"
                 self.tensors[i] = (x, x.data_ptr(), wants_gradient, hooks)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from typing import Any
 
 import pyro
 import torch
-from pyro import poutine
-from pyro.infer.util import torch_item
 from torch import Tensor
 
 from pyrovae import randomness
+from pyrovae.engine.arithmetic import denormals_flushed
 from pyrovae.engine.captured import Captured
 from pyrovae.engine.footprint import Footprint
+from pyrovae.engine.functions import LossFunction, StepFunction
+from pyrovae.engine.launch import Launches
 from pyrovae.engine.optimiser import Optim, Optimiser
 from pyrovae.engine.policy import Mode, check_mode
+from pyrovae.engine.report import Report
 from pyrovae.errors import explain
 from pyrovae.types import Program
 
@@ -77,11 +77,12 @@ class SVI(pyro.infer.SVI):
             model, guide, self._optimiser, loss, loss_and_grads=loss_and_grads
         )
         self.optim = optim
-        self._step = _Step(self)
-        self._loss = _Loss(self)
-        self._steps = Captured(self._step, compile, calls=steps, exact_noise=exact_noise)
+        self._step = StepFunction(self)
+        self._loss = LossFunction(self)
+        self._steps = Captured(self._step, compile, calls=steps, exact_noise=exact_noise, replayed=True)
         self._losses = Captured(self._loss, compile, calls=evaluations, exact_noise=exact_noise)
-        self._begun = False
+        self._launches = Launches(self._steps, self._step, self._optimiser)
+        self._begun = self._pending = False
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """One step: :meth:`backward`, then :meth:`update`; returns the loss, a float, in nats.
@@ -93,6 +94,18 @@ class SVI(pyro.infer.SVI):
         loss = self.backward(*args, **kwargs)
         self.update()
         return loss
+
+    def steps(self, *stacks: Tensor) -> list[float]:
+        """A step for each slice of the stacks' first dimension; returns the losses, in nats.
+
+        On CUDA, with a compiled graph and a torch optimiser made with ``capturable=True``, all of them,
+        updates included, are one launch of one CUDA graph; elsewhere it is a loop over :meth:`step`.
+
+        Arguments:
+            stacks: ``(steps, batch, ...)``, one for each argument of the programs.
+        """
+        losses = self._launches(stacks)
+        return losses if losses is not None else [self.step(*batch) for batch in zip(*stacks, strict=True)]
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
         """Adds the gradients of one batch to the parameters' ``grad``; returns its loss, a float, in nats.
@@ -108,10 +121,14 @@ class SVI(pyro.infer.SVI):
                     remedy="Call evaluate_loss there: a step would move the weights by momentum alone.",
                 )
             )
-        if not self._begun:
+        with denormals_flushed():
+            if self._pending:
+                self._step.keep()
+            self._pending = True
+            if self._begun:
+                return self._backward(args, kwargs)
             self._begun = True
             return self._first(args, kwargs)
-        return self._backward(args, kwargs)
 
     def prepare(self, *args: Any, **kwargs: Any) -> None:
         """Captures and compiles for batches like this one, which then are the main ones; takes no step.
@@ -126,16 +143,23 @@ class SVI(pyro.infer.SVI):
 
     def update(self) -> None:
         """Steps the optimiser for the parameters of the last :meth:`backward`; clears their gradients."""
-        self._optimiser(self._step.parameters)
+        with denormals_flushed():
+            self._optimiser(self._step.parameters)
+        self._pending = False
         for parameter in self._step.parameters:
             parameter.grad = None
 
     def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss, a float, in nats; nothing is changed but the random stream."""
-        results = self._losses(args, kwargs)
-        if results is None:
-            return super().evaluate_loss(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return self._loss.as_numbers(results)
+        with denormals_flushed():
+            results = self._losses(args, kwargs)
+            if results is None:
+                return super().evaluate_loss(*args, **kwargs)  # type: ignore[no-untyped-call]
+            return self._loss.as_numbers(results)
+
+    def explain(self) -> Report:
+        """What has been captured so far, what that cost, what is eager, and why; prints as text."""
+        return Report.of({"step": self._steps, "evaluate_loss": self._losses})
 
     def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         results = self._steps(args, kwargs)
@@ -167,104 +191,3 @@ class SVI(pyro.infer.SVI):
         for leaf, gradient in gradients:
             leaf.grad = gradient
         return loss
-
-
-class _Step:
-    """Loss and gradients as a function, ``[losses..., gradients...]``, that leaves every ``grad`` alone."""
-
-    def __init__(self, svi: SVI) -> None:
-        self.svi = svi
-        self.parameters: list[Tensor] = []
-        self.leaves: list[Tensor] = []
-        self._reached: list[Tensor] = []
-        self._losses: type | None = None
-        self._count = 1
-
-    def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs the objective as Pyro does, gradients into ``grad``; returns the loss."""
-        svi = self.svi
-        with poutine.trace(param_only=True) as capture:
-            loss = svi.loss_and_grads(svi.model, svi.guide, *args, **kwargs)
-        sites: list[Any] = list(capture.trace.nodes.values())
-        parameters = [site["value"].unconstrained() for site in sites]
-        self.parameters = list({id(p): p for p in parameters}.values())
-        return type(loss)(map(torch_item, loss)) if isinstance(loss, tuple) else torch_item(loss)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> list[Tensor]:
-        kept = [leaf.grad for leaf in self.leaves]
-        for leaf in self.leaves:
-            leaf.grad = None
-        try:
-            loss = self.eager(args, kwargs)
-            gradients = [(leaf, leaf.grad) for leaf in self.leaves]
-        finally:
-            for leaf, gradient in zip(self.leaves, kept, strict=True):
-                leaf.grad = gradient
-        parts = loss if isinstance(loss, tuple) else (loss,)
-        self._losses, self._count = type(loss) if isinstance(loss, tuple) else None, len(parts)
-        self._reached = [leaf for leaf, gradient in gradients if gradient is not None]
-        found = [_laid_out(gradient, leaf) for leaf, gradient in gradients if gradient is not None]
-        return [*map(_as_tensor, parts), *found]
-
-    def put(self, results: list[Tensor]) -> Any:
-        """Adds gradients to those that are there; returns the loss."""
-        for leaf, gradient in zip(self._reached, results[self._count :], strict=True):
-            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-        numbers = [part.item() for part in results[: self._count]]
-        if any(map(math.isnan, numbers)):
-            warnings.warn("Encountered NaN: loss", stacklevel=5)
-        return numbers[0] if self._losses is None else self._losses(numbers)
-
-    def learn(self, footprint: Footprint) -> bool:
-        return bool(self.take(footprint.reached(), footprint))
-
-    def take(self, leaves: list[Tensor], footprint: Footprint) -> list[tuple[Tensor, Tensor | None]]:
-        """Takes note of leaves not known yet; returns them with their gradients, which it takes from them."""
-        known = {id(leaf) for leaf in self.leaves}
-        new = list({id(leaf): leaf for leaf in leaves if id(leaf) not in known}.values())
-        self.leaves += new
-        gradients = [(leaf, leaf.grad) for leaf in new]
-        for leaf, gradient in gradients:
-            if gradient is not None and footprint.is_born(gradient):
-                leaf.grad = None
-        return gradients
-
-    def programs(self) -> list[Any]:
-        return [self.svi.model, self.svi.guide, self.svi.loss]
-
-
-class _Loss:
-    """The loss alone as a function: ``[losses...]``."""
-
-    def __init__(self, svi: SVI) -> None:
-        self.svi = svi
-        self._losses: type | None = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> list[Tensor]:
-        with torch.no_grad():
-            loss = self.svi.loss(self.svi.model, self.svi.guide, *args, **kwargs)
-        self._losses = type(loss) if isinstance(loss, tuple) else None
-        return list(map(_as_tensor, loss if isinstance(loss, tuple) else (loss,)))
-
-    def as_numbers(self, results: list[Tensor]) -> Any:
-        """The loss as ``evaluate_loss`` returns it."""
-        numbers = [part.item() for part in results]
-        return numbers[0] if self._losses is None else self._losses(numbers)
-
-    def learn(self, footprint: Footprint) -> bool:
-        return False
-
-    def programs(self) -> list[Any]:
-        return [self.svi.model, self.svi.guide, self.svi.loss]
-
-
-def _laid_out(gradient: Tensor, leaf: Tensor) -> Tensor:
-    """The gradient with the strides of its parameter: fused optimisers take them to be the same."""
-    if gradient.layout is not torch.strided or gradient.stride() == leaf.stride():
-        return gradient
-    return torch.empty_like(leaf).copy_(gradient)
-
-
-def _as_tensor(loss: Any) -> Tensor:
-    """A loss, a tensor while a graph is captured and a number otherwise, as a tensor."""
-    return loss.detach() if isinstance(loss, Tensor) else torch.tensor(loss, dtype=torch.float64)

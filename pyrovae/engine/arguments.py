@@ -36,14 +36,15 @@ class Arguments(NamedTuple):
             Refusal: for an argument whose tensors can't be seen, such as an object of a class of one's own.
         """
         if not kwargs and all(type(x) is Tensor for x in args):
-            return cls(list(args), (_surroundings(), *map(_kind, args)), len(args))
+            tensors = list(map(_dense, args))
+            return cls(tensors, (_surroundings(), *map(_kind, tensors)), len(args))
         leaves, spec = tree_flatten((args, kwargs))
-        tensors: list[Tensor] = []
+        tensors = []
         key: list[Hashable] = [_surroundings(), spec]
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor):
-                tensors.append(leaf)
-                key.append(_kind(leaf))
+                tensors.append(_dense(leaf))
+                key.append(_kind(tensors[-1]))
                 leaves[i] = _SLOT
             elif isinstance(leaf, _PLAIN):
                 key.append((type(leaf), leaf if not isinstance(leaf, slice) else repr(leaf)))
@@ -72,6 +73,13 @@ class Arguments(NamedTuple):
 
 
 _SLOT = object()
+
+
+def _dense(x: Tensor) -> Tensor:
+    """The tensor, or a copy without gaps or overlaps, whose strides a graph's own copies have too."""
+    if x.is_contiguous() or torch.empty_like(x, device="meta").stride() == x.stride():
+        return x
+    return x.contiguous()
 
 
 def _kind(x: Tensor) -> Hashable:

@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from pyrovae.engine.footprint import Place, place
 from pyrovae.engine.refusal import Refusal, blame, is_library
@@ -48,16 +48,14 @@ class Graph:
         return sum(node.op == "call_function" for node in self.module.graph.nodes)
 
 
-def capture(
-    function: Pure, tensors: list[Tensor], free: dict[Place, Tensor], modules: list[nn.Module]
-) -> Graph:
+def capture(function: Pure, tensors: list[Tensor], free: dict[Place, Tensor], holders: list[Any]) -> Graph:
     """Traces a function once; neither random generators nor any tensor's value change.
 
     Arguments:
         function: of the tensors; it may call ``backward``.
         tensors: its arguments; only their shapes, types and devices matter.
         free: the other tensors that an eager run has met.
-        modules: the networks that it uses, watched for what it leaves behind in them.
+        holders: networks and other objects that it uses, watched for what it leaves behind in them.
 
     Raises:
         Refusal: when the function can't be captured, with the site or operation that stands in the way.
@@ -70,10 +68,8 @@ def capture(
 
     inputs = [x.detach() for x in (*free.values(), *tensors)]
     try:
-        with _unchanged(modules), values_unread(), torch.autograd.set_multithreading_enabled(False):
+        with _unchanged(holders), values_unread(), torch.autograd.set_multithreading_enabled(False):
             module = make_fx(traced, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
-    except Refusal:
-        raise
     except Exception as error:
         raise blame(error) from error
     _check_constants(module)
@@ -139,17 +135,19 @@ def _drop_detach(module: GraphModule) -> None:
 
 
 @contextmanager
-def _unchanged(modules: list[nn.Module]) -> Iterator[None]:
-    """Puts back whatever the traced function wrote to the parameter store or into the networks.
+def _unchanged(holders: list[Any]) -> Iterator[None]:
+    """Puts back whatever the traced function wrote to the parameter store or into what it uses.
 
     Raises:
         Refusal: when it wrote anything there, for in a captured step it no longer would.
     """
     store: Any = pyro.get_param_store()
     places: list[tuple[str, bool, dict[Any, Any]]] = [("Pyro's parameter store", False, store._params)]
-    for module in modules:
-        name, may_cache = type(module).__name__, is_library(type(module))
-        places += [(name, may_cache, place) for place in (vars(module), module._parameters, module._buffers)]
+    for holder in holders:
+        name, may_cache = type(holder).__name__, is_library(type(holder))
+        places.append((name, may_cache, vars(holder)))
+        if isinstance(holder, nn.Module):
+            places += [(name, may_cache, place) for place in (holder._parameters, holder._buffers)]
     before = [dict(place) for *_, place in places]
     names, bounds = dict(store._param_to_name), dict(store._constraints)
     written: list[str] = []
@@ -176,4 +174,4 @@ def _differs(place: dict[Any, Any], before: dict[Any, Any], key: Any) -> bool:
         return True
     now = place[key]
     # Other things than tensors are watched by the guards.
-    return now is not before[key] and isinstance(now, FakeTensor)
+    return now is not before[key] and any(isinstance(x, FakeTensor) for x in tree_leaves(now))

@@ -7,7 +7,8 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
-from pyro.poutine.runtime import am_i_wrapped
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
 
 from pyrovae import randomness
@@ -49,6 +50,7 @@ class Captured:
         exact_noise: see :func:`pyrovae.engine.inductor.compiled`.
         replayed: record compiled graphs where the device can (CUDA graphs); results then hold until the next
             call.
+        within: a handler that hides all others, where calls are made inside one.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Captured:
         calls: int | None = None,
         exact_noise: bool = True,
         replayed: bool = False,
+        within: Messenger | None = None,
     ) -> None:
         self.function, self.mode = function, mode
         self.exact_noise, self.replayed = exact_noise, replayed
+        self.within = within
         self.policy = Policy(mode, calls)
         self.entries: dict[Hashable, Entry] = {}
         self.refusal: Refusal | None = None
@@ -81,6 +85,7 @@ class Captured:
             if kind == "eager":
                 return None
             self._make_ready(entry, kind, arguments)
+            self.function.layout = entry.layout
             return entry.run(arguments.tensors)
         except MakesParameters:
             return None
@@ -90,7 +95,8 @@ class Captured:
 
     def compiled_entry(self, args: tuple[Any, ...]) -> Entry | None:
         """The entry of such arguments if it is compiled, and its graph still holds."""
-        entry = self.entries.get(Arguments.of(args, {}).key)
+        key = (Arguments.of(args, {}).key, *map(id, self.function.programs()))
+        entry = self.entries.get(key)
         if entry is None or entry.kind != "compiled" or entry.surroundings is None:
             return None
         return entry if entry.surroundings.change() is None else None
@@ -115,14 +121,16 @@ class Captured:
             self._refuse(refusal)
 
     def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, Entry]:
-        if am_i_wrapped():
+        if _PYRO_STACK and _PYRO_STACK[-1] is not self.within:
             raise Refusal(
                 "effect handlers are active around the call", remedy="Wrap model and guide in them instead."
             )
         arguments = Arguments.of(args, kwargs)
-        entry = self.entries.get(arguments.key)
+        programs = self.function.programs()
+        key = (arguments.key, *map(id, programs))
+        entry = self.entries.get(key)
         if entry is None:
-            entry = self.entries[arguments.key] = Entry(arguments, first=not self.entries)
+            entry = self.entries[key] = Entry(arguments, programs, first=not self.entries)
         return arguments, entry
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -164,8 +172,9 @@ class Captured:
         with restored(reference.before):
             if entry.graph is None:
                 begun = time.perf_counter()
-                graph = capture(function, arguments.tensors, reference.footprint.free, reference.modules)
+                graph = capture(function, arguments.tensors, reference.footprint.free, surroundings.holders)
                 entry.take(graph, reference.footprint.written, time.perf_counter() - begun)
+                entry.layout = self.function.layout
                 surroundings.watch(graph.free)
                 entry.surroundings = surroundings
                 self._check(entry, reference, arguments.tensors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ class Entry:
     """What is known of the calls with arguments of one kind.
 
     Attributes:
+        programs: what is called with them.
         first: whether these were the first arguments that came.
         shapes: of the arguments, for people.
         calls: so far.
@@ -24,13 +27,15 @@ class Entry:
         graph: once there is one.
         surroundings: what the graph takes for granted.
         difference: from eager Pyro at the last comparison, relative.
+        layout: what its results mean, in the words of the function.
         written: what the graph writes to in place.
         replay: what launches it, where it is recorded.
         seconds: what tracing and compiling took.
         rebuilt: for each time that the graph was made anew, what had changed.
     """
 
-    def __init__(self, arguments: Arguments, *, first: bool) -> None:
+    def __init__(self, arguments: Arguments, programs: list[Any], *, first: bool) -> None:
+        self.programs = programs
         self.first, self.shapes = first, arguments.describe()
         self.calls = 0
         self.kind: Kind = "eager"
@@ -39,6 +44,7 @@ class Entry:
         self.difference = float("nan")
         self.seconds = {"trace": 0.0, "compile": 0.0}
         self.rebuilt: list[str] = []
+        self.layout: Any = None
         self.written: list[Tensor] = []
         self.replay: Replay | None = None
         self._run: Run | None = None

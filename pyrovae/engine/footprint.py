@@ -59,7 +59,7 @@ class Footprint(TorchDispatchMode):
 
     def reached(self) -> list[Tensor]:
         """The leaves from before the run that hold a gradient after it."""
-        return [x for x in self._leaves if x.grad is not None]
+        return [x for x in self._leaves if x.is_leaf and x.grad is not None]
 
     def values(self) -> list[Tensor]:
         """Copies of what was written to, as it is now."""

@@ -54,9 +54,10 @@ class Launches:
 
     def _step(self, entry: Any, slices: tuple[Tensor, ...]) -> Tensor:
         """One step without a number read: what can be recorded."""
+        self.function.layout = entry.layout
         results = entry.compute(list(slices))
         self.function.deposit(results)
-        self.optimiser(self.function.parameters)
-        for parameter in self.function.parameters:
-            parameter.grad = None
+        self.function.fill()
+        self.optimiser(self.function.layout.parameters)
+        self.function.clear()
         return results[0]

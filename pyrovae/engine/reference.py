@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pyrovae import randomness
 from pyrovae.engine.arguments import Arguments
+from pyrovae.engine.calls import calls
 from pyrovae.engine.footprint import Footprint
 from pyrovae.engine.refusal import Refusal
-from pyrovae.engine.surroundings import modules_called
 
 
 class Function(Protocol):
@@ -22,6 +22,9 @@ class Function(Protocol):
 
     def __call__(self, *args: Any, **kwargs: Any) -> list[Tensor]:
         """The results."""
+
+    layout: Any
+    """What the results of the last run mean; kept beside a graph, and set again with its results."""
 
     def learn(self, footprint: Footprint) -> bool:
         """Is told what a run has touched; says whether another run would return more."""
@@ -37,6 +40,7 @@ class Reference(NamedTuple):
     written: list[Tensor]
     footprint: Footprint
     modules: list[nn.Module]
+    moved: list[str]
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -66,6 +70,11 @@ def reference_run(function: Function, arguments: Arguments) -> Reference:
         )
     if changed["made"]:
         raise MakesParameters
+    if reference.moved:
+        raise Refusal(
+            f"{reference.moved[0]} changes while the program runs",
+            remedy="A captured step would not change it: keep it in a buffer, changed in place (add_).",
+        )
     for name, generator in (("numpy", "NumPy's"), ("python", "Python's")):
         if not same({name: reference.before[name]}, {name: reference.after[name]}):
             raise Refusal(
@@ -81,13 +90,13 @@ def undone(function: Function, arguments: Arguments) -> Reference:
     device = device_of(arguments.tensors)
     before, footprint = randomness.state(device), Footprint(arguments.tensors)
     try:
-        with modules_called() as modules, torch.autograd.set_multithreading_enabled(False), footprint:
+        with calls() as called, torch.autograd.set_multithreading_enabled(False), footprint:
             results = function(*args, **kwargs)
         after, written = randomness.state(device), footprint.values()
     finally:
         footprint.undo()
         randomness.restore(before, device)
-    return Reference(results, written, footprint, modules, before, after)
+    return Reference(results, written, footprint, called.modules, called.moved, before, after)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ _LIBRARIES = tuple(str(Path(str(path)).parent) for path in (torch.__file__, pyro
 
 
 def is_library(thing: Any) -> bool:
-    """Whether a function or a class is of torch, of Pyro, or of this engine: no user's own."""
-    return str(getattr(thing, "__module__", "")).startswith(("torch.", "pyro.", "pyrovae.engine"))
+    """Whether a function or a class is of Python, torch, Pyro, or this library: no user's own."""
+    home = str(getattr(thing, "__module__", "")).partition(".")[0]
+    return home in ("builtins", "torch", "pyro", "pyrovae")
 
 
 class Refusal(RuntimeError):
@@ -34,13 +35,20 @@ class Refusal(RuntimeError):
         remedy: what to change.
     """
 
-    def __init__(self, reason: str, *, remedy: str) -> None:
-        super().__init__(f"{reason}. {remedy}")
+    def __init__(self, reason: str, *, remedy: str = "") -> None:
+        super().__init__(f"{reason}. {remedy}".strip())
         self.reason, self.remedy = reason, remedy
 
 
 def blame(error: Exception) -> Refusal:
     """Words what the tracer met: which operation, at which site, on which line of the program."""
+    first: Refusal | None = None
+    cause: BaseException | None = error
+    while cause is not None:  # Pyro raises errors anew, with the shapes of the sites
+        first = cause if isinstance(cause, Refusal) else first
+        cause = cause.__cause__ or cause.__context__
+    if first is not None:
+        return first
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     where = "".join((_site(frames), _line(frames)))
     if isinstance(error, DynamicOutputShapeException):

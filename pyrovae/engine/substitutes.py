@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import pyro
 import pyro.infer.traceenum_elbo
 import pyro.infer.tracegraph_elbo
 import pyro.infer.util
 import pyro.util
 import torch
+from pyro.poutine.indep_messenger import IndepMessenger
 from torch.overrides import TorchFunctionMode
 
 from pyrovae.engine.provenance import Provenance, detach_provenance, get_provenance, track_provenance
 from pyrovae.engine.refusal import Refusal
 
 _TRACKERS = (get_provenance, track_provenance, detach_provenance)
+_FROM_NUMPY = (torch.tensor, torch.as_tensor, torch.asarray)
 _LEAVES_TORCH = (torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__)
 _LOCK = threading.RLock()
 
@@ -35,6 +38,8 @@ class _Items(TorchFunctionMode):
     ) -> Any:
         if func is torch.Tensor.item and args[0].numel() == 1:
             return args[0].detach().reshape(())
+        if func in _FROM_NUMPY and args and isinstance(args[0], np.ndarray):
+            _refuse_array()
         if func in _LEAVES_TORCH:
             raise Refusal(
                 f"a tensor's values are taken out of torch by {func.__name__}()",
@@ -65,6 +70,13 @@ def _expectation(original: Callable[..., Any]) -> Callable[..., Any]:
     return compute_expectation
 
 
+def _refuse_array(*arrays: Any) -> None:  # noqa: ARG001
+    raise Refusal(
+        "an array of NumPy's is made a tensor inside the program",
+        remedy="Make it a tensor outside: its values of today would be burnt into the graph.",
+    )
+
+
 def _never(value: Any) -> bool:  # noqa: ARG001 (the signature of what it stands for)
     return False
 
@@ -72,6 +84,21 @@ def _never(value: Any) -> bool:  # noqa: ARG001 (the signature of what it stands
 def _first(scales: Sequence[Any]) -> Any:
     """The common scale of enumerated sites; that they agree was checked by the run before the trace."""
     return scales[0]
+
+
+def _unvalidated(distribution: Any, value: Any) -> None:
+    """Distributions made before the trace carry their own switch of validation."""
+
+
+def _counting(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A plate that isn't subsampled is iterated over by plain numbers, which name sites."""
+
+    def iterate(self: Any) -> Iterator[Any]:
+        if getattr(self, "subsample_size", self.size) == self.size:
+            self._indices = range(self.size)
+        return original(self)
+
+    return iterate
 
 
 @contextmanager
@@ -87,6 +114,9 @@ def values_unread() -> Iterator[None]:
         (pyro.util, "torch_isinf", _never),
         (dice, "compute_expectation", _expectation(dice.compute_expectation)),
         (pyro.infer.traceenum_elbo, "_get_common_scale", _first),
+        (torch, "from_numpy", _refuse_array),
+        (torch.distributions.Distribution, "_validate_sample", _unvalidated),
+        (IndepMessenger, "__iter__", _counting(IndepMessenger.__iter__)),
         *((pyro.infer.tracegraph_elbo, tracker.__name__, tracker) for tracker in _TRACKERS),
     ]
     with _LOCK, ExitStack() as stack:

@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import CodeType, FunctionType, MethodType
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pyro
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
+from pyrovae.engine.calls import SCALARS
 from pyrovae.engine.refusal import Refusal, is_library
 
-_SCALARS = (bool, int, float, str, type(None))
-_WATCHED = (*_SCALARS, Tensor, nn.Module, FunctionType)
+_WATCHED = (*SCALARS, Tensor, nn.Module, FunctionType)
+_CONTAINERS = (dict, list, tuple)
 _OF_MODULES = set(vars(nn.Module())) - {"training"}
 _MISSING = object()
-
-
-@contextmanager
-def modules_called() -> Iterator[list[nn.Module]]:
-    """Collects the networks that are called inside, and those within them."""
-    found: dict[int, nn.Module] = {}
-
-    def note(module: nn.Module, inputs: Any) -> None:  # noqa: ARG001 (the signature of a hook)
-        if id(module) not in found:
-            found.update((id(m), m) for m in module.modules())
-
-    modules: list[nn.Module] = []
-    handle = register_module_forward_pre_hook(note)
-    try:
-        yield modules
-    finally:
-        handle.remove()
-        modules += found.values()
+_FEW = 1000
+"""So many entries of a list or a dictionary are watched; beyond that it is data, not settings."""
 
 
 class Surroundings:
     """The state of programs, networks and parameters at the time of a capture.
 
     Attributes:
+        holders: the objects met that keep attributes.
         fixed: whether the tensors must stay at their addresses.
 
     Arguments:
@@ -52,10 +37,12 @@ class Surroundings:
     """
 
     def __init__(self, programs: Iterable[Any], modules: Iterable[nn.Module]) -> None:
-        self.slots: list[tuple[dict[Any, Any], Any, Any, str]] = []
-        self.functions: list[tuple[FunctionType, CodeType, Any]] = []
+        self.slots: list[tuple[Mapping[Any, Any], Any, Any, str]] = []
+        self.functions: list[tuple[Any, ...]] = []
         self.cells: list[tuple[Any, Any, str]] = []
+        self.lists: list[tuple[Sequence[Any], tuple[Any, ...], str]] = []
         self.sizes: list[tuple[Any, int, str]] = []
+        self.holders: list[Any] = []
         self.fixed = False
         self.stored: list[tuple[str, Tensor]] = []
         self.tensors: list[tuple[Tensor, int, bool, int]] = []
@@ -108,11 +95,14 @@ class Surroundings:
         for cell, value, what in self.cells:
             if cell.cell_contents is not value and not _equal(cell.cell_contents, value):
                 return what
-        for function, code, defaults in self.functions:
-            if function.__code__ is not code or function.__defaults__ is not defaults:
+        for function, *code in self.functions:
+            if not all(map(operator.is_, _code(function), code)):
                 return f"the code of {function.__qualname__}"
-        for hooks, size, what in self.sizes:
-            if len(hooks) != size:
+        for items, size, what in self.sizes:
+            if len(items) != size:
+                return what
+        for sequence, values, what in self.lists:
+            if not all(now is then or _equal(now, then) for now, then in zip(sequence, values, strict=True)):
                 return what
         return None
 
@@ -120,8 +110,9 @@ class Surroundings:
         name: Any = pyro.get_param_store().param_name(x)
         return f"parameter {name!r}" if name else f"a tensor of shape {tuple(x.shape)}"
 
-    def _look(self, thing: Any) -> None:
-        if id(thing) in self._seen:
+    def _look(self, thing: Any, name: str = "") -> None:
+        """Watches a thing, once, and what it holds."""
+        if id(thing) in self._seen or isinstance(thing, (*SCALARS, Tensor, ModuleType, type)):
             return
         self._seen.add(id(thing))
         if isinstance(thing, nn.Module):
@@ -130,41 +121,80 @@ class Surroundings:
             for part in (thing.func, *thing.args, *thing.keywords.values()):
                 self._look(part)
         elif isinstance(thing, MethodType):
-            self._look(thing.__self__)
             self._look(thing.__func__)
-            if not isinstance(thing.__self__, nn.Module):
-                self._watch(getattr(thing.__self__, "__dict__", {}), type(thing.__self__).__name__)
+            self._look(thing.__self__)
+            self._look_at_object(thing.__self__)
         elif isinstance(thing, FunctionType):
             self._look_at_function(thing)
+        elif isinstance(thing, dict | list | tuple):
+            self._look_at_items(thing, name)
         elif isinstance(thing, Messenger) or not is_library(type(thing)):
-            self._watch(getattr(thing, "__dict__", {}), type(thing).__name__)
+            self._look_at_object(thing)
+        elif hasattr(thing, "__dict__"):  # a distribution, a transform: they keep caches
+            self.holders.append(thing)
+
+    def _look_at_object(self, thing: Any) -> None:
+        if isinstance(thing, nn.Module) or not hasattr(thing, "__dict__"):
+            return
+        self.holders.append(thing)
+        self._watch(vars(thing), type(thing).__name__)
+        self._look_at_class(type(thing))
+
+    def _look_at_items(self, items: dict[Any, Any] | list[Any] | tuple[Any, ...], name: str) -> None:
+        if len(items) > _FEW:
+            return
+        what = f"an entry of {name or 'a list or dictionary'}"
+        self.sizes.append((items, len(items), what))
+        if isinstance(items, dict):
+            self.slots += [
+                (items, k, v, f"{k!r} of {name}") for k, v in items.items() if isinstance(v, _WATCHED)
+            ]
+        elif all(isinstance(value, _WATCHED) for value in items):
+            self.lists.append((items, tuple(items), what))
+        for value in items.values() if isinstance(items, dict) else items:
+            self._look(value, name)
 
     def _look_at_module(self, module: nn.Module) -> None:
         name = type(module).__name__
         for place in (module._parameters, module._buffers, module._modules):
             self.slots += [(place, key, value, f"{key!r} of {name}") for key, value in place.items()]
-        kinds = _SCALARS if is_library(type(module)) else (*_SCALARS, Tensor)  # theirs are caches
+        self.holders.append(module)
+        kinds = SCALARS if is_library(type(module)) else (*SCALARS, Tensor)  # theirs are caches
         values = {key: value for key, value in vars(module).items() if key not in _OF_MODULES}
-        self._watch(values, name, vars(module), kinds)
+        self._watch(values, name, vars(module), (*kinds, FunctionType, MethodType))
         for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
             self.sizes.append((hooks, len(hooks), f"hooks of {name}"))
         if not is_library(type(module)):
-            self._look(type(module).forward)
+            self.sizes.append((vars(module), len(vars(module)), f"attributes of {name}"))
+        self._look_at_class(type(module))
+
+    def _look_at_class(self, kind: type) -> None:
+        """Looks at what a user's class gives its objects: methods, which may be edited, and constants."""
+        for owner in kind.__mro__:
+            if owner is object or is_library(owner) or id(owner) in self._seen:
+                continue
+            self._seen.add(id(owner))
+            for key, value in vars(owner).items():
+                if isinstance(value, _WATCHED) and key not in ("__module__", "__doc__", "__qualname__"):
+                    self.slots.append((vars(owner), key, value, f"{key!r} of {owner.__name__}"))
+                    self._look(value)
 
     def _watch(
         self,
         values: dict[str, Any],
         name: str,
         place: dict[str, Any] | None = None,
-        kinds: tuple[type, ...] = (*_SCALARS, Tensor),
+        kinds: tuple[type, ...] = _WATCHED,
     ) -> None:
         place = values if place is None else place
         for key, value in values.items():
             if isinstance(value, kinds):
                 self.slots.append((place, key, value, f"{key!r} of {name}"))
+            if isinstance(value, (*_CONTAINERS, FunctionType, MethodType)) and not key.startswith("_pyro"):
+                self._look(value, f"{key!r} of {name}")
 
     def _look_at_function(self, function: FunctionType) -> None:
-        self.functions.append((function, function.__code__, function.__defaults__))
+        self.functions.append((function, *_code(function)))
         name = function.__qualname__
         for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
@@ -173,15 +203,19 @@ class Surroundings:
                 continue
             if isinstance(value, _WATCHED):
                 self.cells.append((cell, value, f"{key!r} in {name}"))
-            self._look(value)
+            self._look(value, f"{key!r} in {name}")
         if is_library(function):
             return
         for key in _names(function.__code__):
             value = function.__globals__.get(key, _MISSING)
             if isinstance(value, _WATCHED):
                 self.slots.append((function.__globals__, key, value, f"{key!r}, which {name} uses,"))
-            if isinstance(value, nn.Module | FunctionType | MethodType) and not is_library(value):
-                self._look(value)
+            if isinstance(value, _CONTAINERS) or not (isinstance(value, type) or is_library(value)):
+                self._look(value, repr(key))
+
+
+def _code(function: FunctionType) -> tuple[Any, ...]:
+    return function.__code__, function.__defaults__, function.__kwdefaults__
 
 
 def _names(code: CodeType) -> set[str]:
@@ -191,7 +225,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _equal(now: Any, then: Any) -> bool:
-    return type(now) is type(then) and isinstance(now, _SCALARS) and now == then
+    return type(now) is type(then) and isinstance(now, SCALARS) and now == then
 
 
 def _hooks(x: Tensor) -> int:

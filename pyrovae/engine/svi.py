@@ -144,10 +144,10 @@ class SVI(pyro.infer.SVI):
     def update(self) -> None:
         """Steps the optimiser for the parameters of the last :meth:`backward`; clears their gradients."""
         with denormals_flushed():
-            self._optimiser(self._step.parameters)
+            self._step.fill()
+            self._optimiser(self._step.layout.parameters)
+            self._step.clear()
         self._pending = False
-        for parameter in self._step.parameters:
-            parameter.grad = None
 
     def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss, a float, in nats; nothing is changed but the random stream."""
@@ -178,11 +178,12 @@ class SVI(pyro.infer.SVI):
         names, before = set(store.keys()), randomness.state(device)
         with torch.autograd.set_multithreading_enabled(False), Footprint() as footprint:
             loss = self._step.eager(args, kwargs)
+        layout = self._step.layout
         after, written = randomness.state(device), footprint.values()
         footprint.undo()
         randomness.restore(before, device)
         # Parameters that were made just now are no leaves from before the run.
-        gradients = self._step.take([*footprint.reached(), *self._step.parameters], footprint)
+        gradients = self._step.take([*footprint.reached(), *layout.parameters], footprint)
         result = self._backward(args, kwargs)
         if names == set(store.keys()) and torch.equal(after["torch"], randomness.state(device)["torch"]):
             return result
@@ -190,4 +191,5 @@ class SVI(pyro.infer.SVI):
         randomness.restore(after, device)
         for leaf, gradient in gradients:
             leaf.grad = gradient
+        self._step.layout = layout
         return loss

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -31,40 +30,17 @@ class Draw:
         self.axes.check(site, value)
         return self.axes.rows(value).sum(-1)
 
-    def log_weight(self) -> Tensor:
-        """log p(x, z) - log q(z | x): ``(particles, data)``.
-
-        Raises:
-            ValueError: naming the site whose log-probability is NaN or the weight's infinity.
-        """
-        pair = self.pair
-        stated = pair.prior | pair.observed
+    def log_probs(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The log-probabilities of the model's sites, and of the guide's, by where they are."""
+        stated = self.pair.prior | self.pair.observed
         joint = {f"model, site {n!r}": self.log_prob(site) for n, site in stated.items()}
-        guide = {f"guide, site {n!r}": self.log_prob(site) for n, site in pair.posterior.items()}
-        weight = functools.reduce(torch.sub, guide.values(), functools.reduce(torch.add, joint.values()))
-        if not (weight < math.inf).all():
-            check_numbers(joint, math.inf)
-            check_numbers(guide, -math.inf)
-        return weight
+        guide = {f"guide, site {n!r}": self.log_prob(site) for n, site in self.pair.posterior.items()}
+        return joint, guide
 
-
-def check_numbers(terms: Mapping[str, Tensor], wrong: float = math.nan) -> None:
-    """Complains of the first term that is NaN, or the infinity that is wrong for it.
-
-    Raises:
-        ValueError: naming the term.
-    """
-    for where, term in terms.items():
-        bad = term.isnan() | (term == wrong)
-        if bad.any():
-            raise ValueError(
-                explain(
-                    where,
-                    expected="log-probabilities that are numbers",
-                    got=f"{term[bad][0].item()} for {int(bad.any(0).sum())} of the data",
-                    remedy="Look for NaN in the data, and for weights that have diverged in training.",
-                )
-            )
+    def log_weight(self) -> Tensor:
+        """log p(x, z) - log q(z | x): ``(particles, data)``."""
+        joint, guide = self.log_probs()
+        return functools.reduce(torch.sub, guide.values(), functools.reduce(torch.add, joint.values()))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import pyro
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -23,6 +22,7 @@ from pyrovae.evaluate._draw import (
     repeated,
     vectorised,
 )
+from pyrovae.evaluate._measure import LOG_WEIGHT, Measure
 from pyrovae.evaluate._pair import check_sites, run_pair
 from pyrovae.types import Batch, Program
 
@@ -43,17 +43,17 @@ class Plan(Generic[Measured]):
 
     programs: Programs
     strategy: Strategy
-    measure: Callable[[Draw], Measured]
+    measure: Measure[Measured]
     rows: int
 
     @classmethod
     def of(
-        cls, model: Program, guide: Program, batch: Batch, measure: Callable[[Draw], Measured], memory: int
+        cls, model: Program, guide: Program, batch: Batch, measure: Measure[Measured], memory: int
     ) -> Plan[Measured]:
         """Looks at a pair on a few data, validation switched on."""
         programs = _programs(model, guide, batch)
         draw = programs.run(batch)
-        draw.log_weight()
+        LOG_WEIGHT(draw)
         measure(draw)
         strategy = _strategy(programs, batch)
         return cls(programs, strategy, measure, max(1, memory // _row(strategy, programs, batch, measure)))
@@ -63,20 +63,19 @@ class Plan(Generic[Measured]):
         together = 1 if self.strategy is looped else min(num_samples, _TOGETHER)
         return max(1, self.rows // together)
 
-    def draws(self, chunk: Batch, num_samples: int) -> Iterator[Measured]:
-        """What is measured on ``num_samples`` particles of each datum of a chunk, a draw at a time."""
-        most = 1 if self.strategy is looped else max(1, self.rows // len(chunk[0]))
-        done = 0
-        while done < num_samples:
-            # The first draw sees every datum, so it alone is validated. Not in a with block, which a
-            # generator that is left early would close too late: ``sampling`` puts the switch back.
-            pyro.enable_validation(done == 0)
-            particles = min(most, num_samples - done)
-            for draw in self.strategy(self.programs, chunk, particles):
-                measured = self.measure(draw)
-                del draw
-                yield measured
-            done += particles
+    def most(self, length: int) -> int:
+        """How many particles of each of so many data are drawn at once."""
+        return 1 if self.strategy is looped else max(1, self.rows // length)
+
+    def draw(self, chunk: Batch, particles: int) -> Draw:
+        """So many particles of each datum of a chunk, no more than go at once."""
+        (draw,) = self.strategy(self.programs, chunk, particles)
+        return draw
+
+    def repetitions(self, length: int, num_samples: int) -> int:
+        """How many draws of a chunk are like its second one, that one included."""
+        whole, rest = divmod(num_samples, self.most(length))
+        return whole - 1 if whole > 1 else int(whole == 1 and rest > 0)
 
 
 def _programs(model: Program, guide: Program, batch: Batch) -> Programs:
@@ -113,7 +112,7 @@ def _strategy(programs: Programs, batch: Batch) -> Strategy:
     return looped
 
 
-def _row(strategy: Strategy, programs: Programs, batch: Batch, measure: Callable[[Draw], Any]) -> int:
+def _row(strategy: Strategy, programs: Programs, batch: Batch, measure: Measure[Any]) -> int:
     """The bytes that one more particle of one datum takes, were nothing freed before the end.
 
     Intermediate results are freed, so the true peak is lower. What a program makes once, whatever the number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -11,9 +11,13 @@ import torch
 from pyro import poutine
 
 from pyrovae.data import as_batches
+from pyrovae.data.batches import Batches
+from pyrovae.engine.arithmetic import denormals_flushed
+from pyrovae.engine.policy import Mode, check_mode
 from pyrovae.errors import explain
-from pyrovae.evaluate._draw import Draw
+from pyrovae.evaluate._measure import Measure
 from pyrovae.evaluate._plan import Plan
+from pyrovae.evaluate._repeated import Repeated
 from pyrovae.randomness import isolated
 from pyrovae.training import Fit
 
@@ -31,12 +35,13 @@ Measured = TypeVar("Measured")
 def sampling(
     run: Fit,
     x: Any,
-    measure: Callable[[Draw], Measured],
+    measure: Measure[Measured],
     *,
     num_samples: int,
     batch_size: int | None,
     memory: int | None,
     seed: int,
+    compile: Mode,
 ) -> Iterator[Iterator[Iterator[Measured]]]:
     """What is measured on the draws of a fitted pair: for each chunk of data, in order, one draw at a time.
 
@@ -47,6 +52,7 @@ def sampling(
         measure: what is kept of a draw, which itself is dropped before the next is made.
         batch_size: how many data go together; None for as many as suit the memory.
         memory: the budget in bytes; None for 64 MiB on a CPU, 1 GiB elsewhere.
+        compile: how all draws but the first of each chunk of data are run.
     """
     if not isinstance(run, Fit):
         raise TypeError(
@@ -57,6 +63,7 @@ def sampling(
                 remedy="pyrovae.fit returns one; for a pair trained elsewhere, pyrovae.Fit(model, guide).",
             )
         )
+    check_mode(compile)
     read = _READ if batch_size is None else batch_size
     budget = _MEMORY.get(run.device.type, _MEMORY_ELSEWHERE) if memory is None else memory
     for name, value in (("num_samples", num_samples), ("memory", budget), ("batch_size", read)):
@@ -66,20 +73,33 @@ def sampling(
     batches = as_batches(x, batch_size=read, device=run.device, shuffle=False)
 
     def chunks() -> Iterator[Iterator[Measured]]:
-        plan: Plan[Measured] | None = None
+        repeated: Repeated[Measured] | None = None
         for batch in batches.epoch(0):
             taken = run.arguments(batch)
-            if plan is None:
+            if repeated is None:
                 probe = taken if batch_size else tuple(values[:_PROBE] for values in taken)
                 plan = Plan.of(model, guide, probe, measure, budget)
-            width = batch_size or plan.width(num_samples)
+                width = batch_size or plan.width(num_samples)
+                length = min(width, len(taken[0]))
+                alike = _alike(batches, length)
+                calls = None if alike is None else alike * plan.repetitions(length, num_samples)
+                repeated = Repeated(plan, compile, calls)
             for chunk in zip(*(torch.split(values, width) for values in taken), strict=True):
-                yield plan.draws(chunk, num_samples)
+                yield repeated.draws(chunk, num_samples)
 
     with (
         isolated(run.device, seed),
         pyro.validation_enabled(True),
         poutine.block(),
+        denormals_flushed(),
         run.evaluating() as (model, guide),
     ):
         yield chunks()
+
+
+def _alike(batches: Batches, length: int) -> int | None:
+    """How many chunks have this length, which is the first one's; None where nobody knows."""
+    if batches.size is None or batches.batch_size is None:
+        return None
+    whole, rest = divmod(batches.size, batches.batch_size)
+    return whole * (batches.batch_size // length) + rest // length

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pyrovae.engine.policy import Mode
 from pyrovae.errors import explain
 from pyrovae.evaluate._divergence import Divergence, divergence
-from pyrovae.evaluate._draw import Draw, check_numbers
+from pyrovae.evaluate._draw import Draw
 from pyrovae.evaluate._estimate import Estimate
+from pyrovae.evaluate._measure import Measure, check_numbers
 from pyrovae.evaluate._sampling import sampling
 from pyrovae.evaluate._streams import Mean, double
 from pyrovae.training import Fit
@@ -75,6 +77,7 @@ def elbo(
     batch_size: int | None = None,
     memory: int | None = None,
     seed: int = 0,
+    compile: Mode = "auto",
 ) -> Bound:
     r"""The evidence lower bound of each datum, split into reconstruction and KL.
 
@@ -93,9 +96,12 @@ def elbo(
             with parameters for each datum need all of them at once.
         memory: the budget for tensors, in bytes; by default 64 MiB on a CPU, 1 GiB elsewhere.
         seed: of the random numbers. The process's own generators are left as they were.
+        compile: how the draws after each datum's first are run, as in :class:`pyrovae.SVI`: the same numbers.
+            "auto" captures, and compiles, where that many are planned that it pays.
 
     Raises:
         TypeError: when ``run`` is not a :class:`pyrovae.Fit`.
+        Refusal: with ``compile=True`` or "capture", where the programs can't be captured.
         ValueError: naming the site, for a latent outside the data plate, latents that only one side has, data
             outside the likelihood's support, or a log-probability that is NaN.
 
@@ -113,7 +119,14 @@ def elbo(
     """
     chunks: list[_Sums] = []
     with sampling(
-        run, x, _terms, num_samples=num_samples, batch_size=batch_size, memory=memory, seed=seed
+        run,
+        x,
+        _TERMS,
+        num_samples=num_samples,
+        batch_size=batch_size,
+        memory=memory,
+        seed=seed,
+        compile=compile,
     ) as pieces:
         for piece in pieces:
             chunks.append(_Sums())
@@ -142,11 +155,23 @@ class _Terms(NamedTuple):
 
 
 def _terms(draw: Draw) -> _Terms:
-    observed = {name: draw.log_prob(site) for name, site in draw.pair.observed.items()}
+    observed = [draw.log_prob(site) for site in draw.pair.observed.values()]
     divergences = {name: divergence(draw, name) for name in draw.pair.posterior}
-    check_numbers({f"model, site {name!r}": value for name, value in observed.items()})
-    check_numbers({f"KL of site {name!r}": kl.value for name, kl in divergences.items()})
-    return _Terms(torch.stack(list(observed.values())).sum(0), divergences)
+    return _Terms(torch.stack(observed).sum(0), divergences)
+
+
+def _is_suspect(terms: _Terms) -> bool:
+    values = [terms.reconstruction, *(kl.value for kl in terms.divergences.values())]
+    return any(bool(value.isnan().any()) for value in values)
+
+
+def _check(draw: Draw) -> None:
+    observed = draw.pair.observed.items()
+    check_numbers({f"model, site {name!r}": draw.log_prob(site) for name, site in observed})
+    check_numbers({f"KL of site {name!r}": divergence(draw, name).value for name in draw.pair.posterior})
+
+
+_TERMS = Measure(_terms, _is_suspect, _check)
 
 
 class _Sums:

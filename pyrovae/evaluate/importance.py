@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrovae.evaluate._draw import Draw
+from pyrovae.engine.policy import Mode
 from pyrovae.evaluate._estimate import Estimate
+from pyrovae.evaluate._measure import LOG_WEIGHT
 from pyrovae.evaluate._sampling import sampling
 from pyrovae.evaluate._streams import LogMeanExp, double
 from pyrovae.training import Fit
@@ -53,6 +54,7 @@ def evidence(
     batch_size: int | None = None,
     memory: int | None = None,
     seed: int = 0,
+    compile: Mode = "auto",
 ) -> Evidence:
     r"""The log evidence of each datum, by importance sampling from the guide, in bounded memory.
 
@@ -74,9 +76,12 @@ def evidence(
         memory: the budget for tensors, in bytes; by default 64 MiB on a CPU, 1 GiB elsewhere. What the pair
             takes for one particle is measured at first; one particle of one datum is the least that is drawn.
         seed: of the random numbers. The process's own generators are left as they were.
+        compile: how the draws after each datum's first are run, as in :class:`pyrovae.SVI`: the same numbers.
+            "auto" captures, and compiles, where that many are planned that it pays.
 
     Raises:
         TypeError: when ``run`` is not a :class:`pyrovae.Fit`.
+        Refusal: with ``compile=True`` or "capture", where the programs can't be captured.
         ValueError: naming the site, for a latent outside the data plate, latents that only one side has, data
             outside the likelihood's support, or a log-probability that is NaN.
 
@@ -95,7 +100,14 @@ def evidence(
     """
     found: list[LogMeanExp] = []
     with sampling(
-        run, x, Draw.log_weight, num_samples=num_samples, batch_size=batch_size, memory=memory, seed=seed
+        run,
+        x,
+        LOG_WEIGHT,
+        num_samples=num_samples,
+        batch_size=batch_size,
+        memory=memory,
+        seed=seed,
+        compile=compile,
     ) as pieces:
         for piece in pieces:
             found.append(LogMeanExp())
@@ -110,7 +122,13 @@ def evidence(
 
 
 def log_evidence(
-    run: Fit, x: Any, num_samples: int = 5000, *, memory: int | None = None, seed: int = 0
+    run: Fit,
+    x: Any,
+    num_samples: int = 5000,
+    *,
+    memory: int | None = None,
+    seed: int = 0,
+    compile: Mode = "auto",
 ) -> Tensor:
     """The log evidence alone, ``(n,)`` nats: :func:`evidence` without its standard errors.
 
@@ -122,7 +140,8 @@ def log_evidence(
         >>> pv.evaluate.log_evidence(pv.Fit(model, guide), torch.ones(5, 64), num_samples=100).shape
         torch.Size([5])
     """
-    return evidence(run, x, num_samples=num_samples, memory=memory, seed=seed).log_evidence
+    found = evidence(run, x, num_samples=num_samples, memory=memory, seed=seed, compile=compile)
+    return found.log_evidence
 
 
 def log_weights(
@@ -133,6 +152,7 @@ def log_weights(
     batch_size: int | None = None,
     memory: int | None = None,
     seed: int = 0,
+    compile: Mode = "auto",
 ) -> Tensor:
     r"""The log importance weights themselves, :math:`\log p(x, z_k) - \log q(z_k \mid x)`.
 
@@ -147,6 +167,13 @@ def log_weights(
         torch.Size([10, 5])
     """
     with sampling(
-        run, x, Draw.log_weight, num_samples=num_samples, batch_size=batch_size, memory=memory, seed=seed
+        run,
+        x,
+        LOG_WEIGHT,
+        num_samples=num_samples,
+        batch_size=batch_size,
+        memory=memory,
+        seed=seed,
+        compile=compile,
     ) as pieces:
         return torch.cat([torch.cat([double(log_weight) for log_weight in piece]) for piece in pieces], dim=1)

@@ -17,6 +17,7 @@ from pyrovae.cli.parser import Parsed
 from pyrovae.cli.parts import words_in
 from pyrovae.cli.references import NotNamed, References
 from pyrovae.cli.strangers import unnamed_code
+from pyrovae.engine.arithmetic import denormals_flushed
 from pyrovae.errors import explain
 from pyrovae.training import Fit, Settings
 from pyrovae.training import fit as train
@@ -39,6 +40,11 @@ class Plan(NamedTuple):
 
 def fit(parsed: Parsed) -> None:
     """Runs the command."""
+    with denormals_flushed():  # threads that torch starts inherit it
+        _fit(parsed)
+
+
+def _fit(parsed: Parsed) -> None:
     begun = time.monotonic()
     folder = RunFolder(parsed.of(FolderOptions), parsed.values["data"])
     if folder.resumed:
@@ -117,6 +123,8 @@ def _train(plan: Plan, options: TrainingOptions, folder: RunFolder) -> Fit:
         checkpoint_every=options.checkpoint_every,
         progress=options.progress,
         loggers=optimisers.loggers(options.logger, folder.path),
+        compile=options.compile,
+        precision=options.precision,
     )
 
 

@@ -99,6 +99,9 @@ class TrainingOptions:
         checkpoint_every: seconds between checkpoints.
         progress: whether to show a progress bar; by default in a terminal.
         logger: also log to tensorboard or csv files in the run's folder, by Lightning Fabric.
+        compile: how steps are run: true, compiled or an error; capture, as a graph that isn't compiled;
+            false, by plain Pyro; auto, whatever pays for so many. The numbers are the same, to rounding.
+        precision: of matrix products: float32, tf32 on GPUs, bf16.
     """
 
     epochs: int | None = None
@@ -114,6 +117,8 @@ class TrainingOptions:
     checkpoint_every: float = 10.0
     progress: bool | None = None
     logger: Literal["tensorboard", "csv"] | None = None
+    compile: Literal["auto", "capture"] | bool = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

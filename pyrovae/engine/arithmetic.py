@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Literal
+from contextlib import contextmanager
+from typing import Literal, get_args
 
 import torch
+
+from pyrovae.errors import explain, nearest
 
 Precision = Literal["float32", "tf32", "bf16"]
 
@@ -46,15 +48,35 @@ def precision(name: Precision, device: torch.device) -> Iterator[None]:
             "bf16": products, and what autocast counts among them, in bfloat16, parameters still in float32.
         device: where the programs run.
     """
-    before = torch.get_float32_matmul_precision()
-    convolutions = torch.backends.cudnn.allow_tf32
-    casts = torch.autocast(device.type, torch.bfloat16) if name == "bf16" else nullcontext()
-    try:
-        if name == "tf32":
-            torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.allow_tf32 = True
-        with casts:
+    if name == "bf16":
+        # Without a cache of cast weights, which would outlive the optimiser's step.
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=False):
             yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32 = convolutions
+    elif name == "tf32":
+        before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+            torch.backends.cudnn.allow_tf32 = convolutions
+    else:
+        yield
+
+
+def check_precision(name: Precision) -> None:
+    """Refuses what is no precision.
+
+    Raises:
+        ValueError: naming those there are.
+    """
+    if name not in get_args(Precision):
+        raise ValueError(
+            explain(
+                "precision",
+                expected=" or ".join(map(repr, get_args(Precision))),
+                got=repr(name),
+                remedy=nearest(str(name), get_args(Precision)),
+            )
+        )

@@ -34,9 +34,9 @@ def check_mode(mode: Mode) -> None:
 CAPTURE_AFTER = 100
 """Calls by which a capture, half a second to three, has paid: each is spared 2 to 6 ms of Pyro's handlers."""
 
-_COMPILE_SECONDS = (6.0, 0.025)
-_CALL_SECONDS = 4e-6
-_BYTES_PER_SECOND = 4e9
+_COMPILE_SECONDS = (7.0, 0.03)
+_CALL_SECONDS = 5e-6
+_BYTES_PER_SECOND = 1.2e10
 _MATMULS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "convolution_backward")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyrovae.engine.captured import Captured
 from pyrovae.engine.entry import Entry
@@ -92,6 +92,11 @@ class Report(NamedTuple):
             f"{name} is eager: {part.refusal}" for name, part in parts.items() if part.refusal is not None
         ]
         return cls(str(next(iter(parts.values())).mode), tuple(lines), tuple(reasons))
+
+    def facts(self) -> dict[str, Any]:
+        """The report as JSON takes it; NaN, which JSON lacks, as None."""
+        lines = [{k: None if v != v else v for k, v in line._asdict().items()} for line in self.lines]
+        return {"compile": self.mode, "calls": lines, "reasons": list(self.reasons)}
 
     def __str__(self) -> str:
         nothing = ["nothing has been captured"] if self.mode != "False" else ["everything is eager"]

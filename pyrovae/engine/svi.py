@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pyro
@@ -9,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pyrovae import randomness
-from pyrovae.engine.arithmetic import denormals_flushed
+from pyrovae.engine.arithmetic import Precision, check_precision, denormals_flushed, precision
 from pyrovae.engine.captured import Captured
 from pyrovae.engine.footprint import Footprint
 from pyrovae.engine.functions import LossFunction, StepFunction
 from pyrovae.engine.launch import Launches
 from pyrovae.engine.optimiser import Optim, Optimiser
 from pyrovae.engine.policy import Mode, check_mode
+from pyrovae.engine.reference import device_of
 from pyrovae.engine.report import Report
 from pyrovae.errors import explain
 from pyrovae.types import Program
@@ -41,6 +43,8 @@ class SVI(pyro.infer.SVI):
             ``pyrovae.engine``, where a program can't be captured.
         steps, evaluations: how many are planned, if that is known; "auto" then needn't wait and see.
         exact_noise: draw what eager Pyro draws; False lets Inductor draw its own, on the device, faster.
+        precision: of matrix products in steps: "float32", "tf32" or "bf16", see
+            :func:`pyrovae.engine.arithmetic.precision`.
 
     Raises:
         TypeError, ValueError: for an unknown ``compile`` or something that is no optimiser.
@@ -70,8 +74,11 @@ class SVI(pyro.infer.SVI):
         steps: int | None = None,
         evaluations: int | None = None,
         exact_noise: bool = True,
+        precision: Precision = "float32",
     ) -> None:
         check_mode(compile)
+        check_precision(precision)
+        self.precision = precision
         self._optimiser = optim if isinstance(optim, Optimiser) else Optimiser(optim, check_finite=False)
         super().__init__(  # type: ignore[no-untyped-call]
             model, guide, self._optimiser, loss, loss_and_grads=loss_and_grads
@@ -121,7 +128,7 @@ class SVI(pyro.infer.SVI):
                     remedy="Call evaluate_loss there: a step would move the weights by momentum alone.",
                 )
             )
-        with denormals_flushed():
+        with denormals_flushed(), self._arithmetic(args):
             if self._pending:
                 self._step.keep()
             self._pending = True
@@ -160,6 +167,11 @@ class SVI(pyro.infer.SVI):
     def explain(self) -> Report:
         """What has been captured so far, what that cost, what is eager, and why; prints as text."""
         return Report.of({"step": self._steps, "evaluate_loss": self._losses})
+
+    def _arithmetic(self, args: tuple[Any, ...]) -> AbstractContextManager[None]:
+        if self.precision == "float32":
+            return nullcontext()
+        return precision(self.precision, device_of([x for x in args if isinstance(x, Tensor)]))
 
     def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         results = self._steps(args, kwargs)

@@ -69,8 +69,8 @@ def evidence(
         run: a fitted pair whose latents all lie in one data plate.
         x: data as :func:`pyrovae.fit` takes them.
         num_samples: K, particles for each datum. For 100 data of MNIST's size and a 784-200-200-50 VAE the
-            process peaks at 681 MB with K = 100,000, at 668 MB with 1,000, and at 574 MB before it begins
-            (``python benchmarks/evidence_memory.py``).
+            process peaks at 919 MB with K = 100,000, at 900 MB with 10,000, 200 MB of which are torch's
+            compiler, and at 609 MB before it begins (``python benchmarks/evidence_memory.py``).
         batch_size: how many data the programs see at a time; by default as many as suit the memory. Programs
             with parameters for each datum need all of them at once.
         memory: the budget for tensors, in bytes; by default 64 MiB on a CPU, 1 GiB elsewhere. What the pair

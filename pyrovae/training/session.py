@@ -88,7 +88,9 @@ class Session:
         if settings.kl_warmup:
             model, guide = weighted(model, self.kl_weight), weighted(guide, self.kl_weight)
         steps, checks = (self._planned(batches) for batches in (train, validation))
-        self.svi = SVI(model, guide, optimiser, loss, compile=settings.compile, steps=steps)
+        self.svi = SVI(
+            model, guide, optimiser, loss, compile=settings.compile, steps=steps, precision=settings.precision
+        )
         self.validator = SVI(
             run.model,
             run.guide,

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import torch
 
+from pyrovae.engine.arithmetic import Precision, check_precision
 from pyrovae.engine.optimiser import Scheduler
 from pyrovae.engine.policy import Mode, check_mode
 from pyrovae.errors import explain, nearest
@@ -29,6 +30,7 @@ class Options(TypedDict, total=False):
     progress: bool | None
     loggers: Sequence[Any]
     compile: Mode
+    precision: Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Settings:
         progress: show a progress bar; None: when standard error is a terminal.
         loggers: Lightning Fabric loggers, ``lightning_fabric.loggers.TensorBoardLogger(...)``.
         compile: how steps are run, see :class:`pyrovae.SVI`: "auto" takes whatever pays for that many steps.
+        precision: of matrix products in training steps: "float32", "tf32" (on GPUs) or "bf16".
 
     Raises:
         ValueError, TypeError: for a setting that makes no sense, by its name.
@@ -68,6 +71,7 @@ class Settings:
     progress: bool | None = None
     loggers: Sequence[Any] = ()
     compile: Mode = "auto"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         _whole("epochs", self.epochs, 1)
@@ -90,6 +94,7 @@ class Settings:
                 explain("resume", expected="a run_dir to go on in", got="None", remedy="Pass run_dir=.")
             )
         check_mode(self.compile)
+        check_precision(self.precision)
         for logger in self.loggers:
             if not hasattr(logger, "log_metrics"):
                 raise TypeError(
@@ -123,6 +128,7 @@ class Settings:
             "clip_norm": self.clip_norm,
             "kl_warmup": self.kl_warmup,
             "patience": self.patience,
+            "precision": self.precision,
         }
 
 

@@ -64,7 +64,8 @@ def fit(
         seed: of the data's order, the noise, and the initial values of ``pyro.param``.
         device: "auto" takes CUDA, then MPS, then the CPU.
         options: see :class:`pyrovae.training.Settings`: ``scheduler``, ``clip_norm``, ``kl_warmup``,
-            ``patience``, ``run_dir``, ``resume``, ``checkpoint_every``, ``progress``, ``loggers``.
+            ``patience``, ``run_dir``, ``resume``, ``checkpoint_every``, ``progress``, ``loggers``,
+            ``compile``, ``precision``.
 
     Returns: the fitted pair, with its history in nats per datum.
 
@@ -131,7 +132,12 @@ def fit(
             raise
         chosen = keep_best(session)
     run.history = session.state.history
-    run.config = recorder.end("finished", weights=chosen, seconds=round(time.monotonic() - begun, 3))
+    run.config = recorder.end(
+        "finished",
+        weights=chosen,
+        seconds=round(time.monotonic() - begun, 3),
+        engine=session.svi.explain().facts(),
+    )
     return run
 
 

@@ -92,11 +92,12 @@ def undone(function: Function, arguments: Arguments) -> Reference:
     try:
         with calls() as called, torch.autograd.set_multithreading_enabled(False), footprint:
             results = function(*args, **kwargs)
+            moved = called.moved()
         after, written = randomness.state(device), footprint.values()
     finally:
         footprint.undo()
         randomness.restore(before, device)
-    return Reference(results, written, footprint, called.modules, called.moved, before, after)
+    return Reference(results, written, footprint, called.modules, moved, before, after)
 
 
 @contextmanager

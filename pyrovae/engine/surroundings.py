@@ -42,10 +42,11 @@ class Surroundings:
         self.cells: list[tuple[Any, Any, str]] = []
         self.lists: list[tuple[Sequence[Any], tuple[Any, ...], str]] = []
         self.sizes: list[tuple[Any, int, str]] = []
+        self.hooks: list[tuple[Mapping[int, Any], tuple[int, ...], str]] = []
         self.holders: list[Any] = []
         self.fixed = False
         self.stored: list[tuple[str, Tensor]] = []
-        self.tensors: list[tuple[Tensor, int, bool, int]] = []
+        self.tensors: list[tuple[Tensor, int, bool, tuple[int, ...]]] = []
         self.kinds: list[tuple[Any, ...]] = []
         self._seen: set[int] = set()
         for program in programs:
@@ -100,6 +101,9 @@ class Surroundings:
                 return f"the code of {function.__qualname__}"
         for items, size, what in self.sizes:
             if len(items) != size:
+                return what
+        for place, keys, what in self.hooks:
+            if len(place) != len(keys) or (keys and tuple(place) != keys):
                 return what
         for sequence, values, what in self.lists:
             if not all(now is then or _equal(now, then) for now, then in zip(sequence, values, strict=True)):
@@ -163,7 +167,7 @@ class Surroundings:
         values = {key: value for key, value in vars(module).items() if key not in _OF_MODULES}
         self._watch(values, name, vars(module), (*kinds, FunctionType, MethodType))
         for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
-            self.sizes.append((hooks, len(hooks), f"hooks of {name}"))
+            self.hooks.append((hooks, tuple(hooks), f"hooks of {name}"))
         if not is_library(type(module)):
             self.sizes.append((vars(module), len(vars(module)), f"attributes of {name}"))
         self._look_at_class(type(module))
@@ -228,5 +232,5 @@ def _equal(now: Any, then: Any) -> bool:
     return type(now) is type(then) and isinstance(now, SCALARS) and now == then
 
 
-def _hooks(x: Tensor) -> int:
-    return len(x._backward_hooks or ()) + len(getattr(x, "_post_accumulate_grad_hooks", None) or ())
+def _hooks(x: Tensor) -> tuple[int, ...]:
+    return (*(x._backward_hooks or ()), *(getattr(x, "_post_accumulate_grad_hooks", None) or ()))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyrovae import randomness
 from pyrovae.engine.arithmetic import Precision, check_precision, denormals_flushed, precision
+from pyrovae.engine.calls import calls
 from pyrovae.engine.captured import Captured
 from pyrovae.engine.footprint import Footprint
 from pyrovae.engine.functions import LossFunction, StepFunction
@@ -182,25 +183,24 @@ class SVI(pyro.infer.SVI):
     def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first call, which may make parameters and draw their initial values.
 
-        A graph draws no initial values. So where the first call made something, its eager run is what counts.
+        A graph draws no initial values. So where the eager run has made something, that run is what counts,
+        and the graph is for the next call.
         """
         if not self._steps.policy.captures_at_once:
             return self._backward(args, kwargs)
-        store, device = pyro.get_param_store(), "cuda" if torch.cuda.is_initialized() else "cpu"
+        store, device = pyro.get_param_store(), device_of([x for x in args if isinstance(x, Tensor)])
         names, before = set(store.keys()), randomness.state(device)
-        with torch.autograd.set_multithreading_enabled(False), Footprint() as footprint:
+        with torch.autograd.set_multithreading_enabled(False), calls() as called, Footprint() as footprint:
             loss = self._step.eager(args, kwargs)
-        layout = self._step.layout
-        after, written = randomness.state(device), footprint.values()
-        footprint.undo()
-        randomness.restore(before, device)
+            called.keep = names != set(store.keys()) or bool(called.moved())
         # Parameters that were made just now are no leaves from before the run.
+        layout = self._step.layout
         gradients = self._step.take([*footprint.reached(), *layout.parameters], footprint)
-        result = self._backward(args, kwargs)
-        if names == set(store.keys()) and torch.equal(after["torch"], randomness.state(device)["torch"]):
-            return result
-        footprint.put(written)
-        randomness.restore(after, device)
+        if not called.keep:
+            footprint.undo()
+            randomness.restore(before, device)
+            return self._backward(args, kwargs)
+        self._steps.prepare(args, kwargs)
         for leaf, gradient in gradients:
             leaf.grad = gradient
         self._step.layout = layout

@@ -12,6 +12,7 @@ from typing import Any
 import engine_pairs_handlers
 import engine_pairs_latents
 import engine_pairs_modules
+import engine_pairs_networks
 import engine_pairs_plates
 import engine_pairs_refused
 import pyro
@@ -36,6 +37,7 @@ TABLE = (
     engine_pairs_plates,
     engine_pairs_handlers,
     engine_pairs_modules,
+    engine_pairs_networks,
     engine_pairs_refused,
 )
 """Importing them fills in the rows."""

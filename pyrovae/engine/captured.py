@@ -69,6 +69,7 @@ class Captured:
         self.policy = Policy(mode, calls)
         self.entries: dict[Hashable, Entry] = {}
         self.refusal: Refusal | None = None
+        self._said: set[str] = set()
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor] | None:
         """The function's results from a graph; None where the caller is to run it eagerly.
@@ -79,6 +80,9 @@ class Captured:
         if self.mode is False or self.refusal is not None:
             return None
         try:
+            if self.mode == "auto" and self._inside_handlers():
+                self._say("eager inside effect handlers: wrap model and guide in them instead")
+                return None
             arguments, entry = self._entry(args, kwargs)
             entry.calls += 1
             kind = self.policy.kind(entry.calls, entry.graph, first=entry.first)
@@ -107,7 +111,8 @@ class Captured:
         Raises:
             Refusal: where there can be no graph, unless the mode is "auto".
         """
-        if not self.policy.captures_at_once or self.refusal is not None:
+        outside = self.mode == "auto" and self._inside_handlers()
+        if not self.policy.captures_at_once or self.refusal is not None or outside:
             return
         try:
             arguments, entry = self._entry(args, kwargs)
@@ -121,7 +126,7 @@ class Captured:
             self._refuse(refusal)
 
     def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, Entry]:
-        if _PYRO_STACK and _PYRO_STACK[-1] is not self.within:
+        if self._inside_handlers():
             raise Refusal(
                 "effect handlers are active around the call", remedy="Wrap model and guide in them instead."
             )
@@ -133,6 +138,15 @@ class Captured:
             entry = self.entries[key] = Entry(arguments, programs, first=not self.entries)
         return arguments, entry
 
+    def _say(self, line: str) -> None:
+        """One line in the log, once."""
+        if line not in self._said:
+            self._said.add(line)
+            _LOG.info(line)
+
+    def _inside_handlers(self) -> bool:
+        return bool(_PYRO_STACK) and _PYRO_STACK[-1] is not self.within
+
     def _refuse(self, refusal: Refusal) -> None:
         if self.mode != "auto":
             raise refusal
@@ -142,6 +156,8 @@ class Captured:
     def _make_ready(self, entry: Entry, kind: Kind, arguments: Arguments) -> None:
         """Sees to it that the entry has a graph of that kind which still holds."""
         changed = entry.surroundings.change() if entry.surroundings is not None else None
+        if changed is not None and entry.recall():
+            changed = None
         if changed is None and entry.kind == kind and not _is_milestone(entry.calls):
             return
         # Copies, lest a tensor that the program also holds itself be taken for the argument.
@@ -151,15 +167,20 @@ class Captured:
             if self._fault(entry, reference, arguments.tensors) is None:
                 return
             changed = "something that can't be watched"
+            entry.drop()
         if changed is not None:
-            entry.forget(changed)
+            entry.set_aside(changed) if entry.graph is not None else entry.rebuilt.append(changed)
             _LOG.info("captured again for %s: %s has changed", entry.shapes, changed)
             if len(entry.rebuilt) > _REBUILDS:
                 raise Refusal(
                     f"{changed} keeps changing from call to call",
                     remedy="Make it a tensor and change it in place (fill_), or pass it as an argument.",
                 )
-        self._build(entry, kind, reference, arguments)
+        try:
+            self._build(entry, kind, reference, arguments)
+        except BaseException:
+            entry.drop()
+            raise
 
     def _build(self, entry: Entry, kind: Kind, reference: Reference, arguments: Arguments) -> None:
         """Captures, compiles where that is wanted, and compares with the eager run."""

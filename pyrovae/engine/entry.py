@@ -14,6 +14,9 @@ from pyrovae.engine.policy import Kind
 from pyrovae.engine.replay import Replay
 from pyrovae.engine.surroundings import Surroundings
 
+_STATE = ("kind", "graph", "surroundings", "layout", "written", "replay", "_run", "_free")
+_ASIDE = 2
+
 
 class Entry:
     """What is known of the calls with arguments of one kind.
@@ -31,6 +34,7 @@ class Entry:
         written: what the graph writes to in place.
         replay: what launches it, where it is recorded.
         seconds: what tracing and compiling took.
+        others: graphs laid aside.
         rebuilt: for each time that the graph was made anew, what had changed.
     """
 
@@ -44,6 +48,7 @@ class Entry:
         self.difference = float("nan")
         self.seconds = {"trace": 0.0, "compile": 0.0}
         self.rebuilt: list[str] = []
+        self.others: list[dict[str, Any]] = []
         self.layout: Any = None
         self.written: list[Tensor] = []
         self.replay: Replay | None = None
@@ -78,8 +83,25 @@ class Entry:
         if self.surroundings is not None:
             self.surroundings.fixed = True
 
-    def forget(self, changed: str) -> None:
-        """Gives the graph up, for something that it takes for granted has changed."""
+    def recall(self) -> bool:
+        """Takes up an earlier graph, if one holds now: networks go to and fro between train and eval mode."""
+        for i, other in enumerate(self.others):
+            if other["surroundings"].change() is None:
+                self.others[i] = self._state()
+                vars(self).update(other)
+                return True
+        return False
+
+    def set_aside(self, changed: str) -> None:
+        """Lays the graph aside, for something that it takes for granted has changed."""
         self.rebuilt.append(changed)
+        self.others = [self._state(), *self.others][:_ASIDE]
+        self.drop()
+
+    def drop(self) -> None:
+        """Gives the graph up."""
         self.kind, self.graph, self.surroundings, self.replay = "eager", None, None, None
         self._run, self._free, self.written = None, [], []
+
+    def _state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _STATE}

@@ -5,7 +5,7 @@
 
 fit's epoch: batches in random order, each binarised by a fresh draw, steps, checks of loss and gradient, the
 validation of all held-out data, history, progress bar. The bare epoch, run in a logger that fit calls at the
-end of each of its own: ``SVI.step`` on as many ready batches. Prints the ratio of CPU seconds, epoch by epoch.
+end of each of its own: ``SVI.step`` on as many ready batches. Prints the ratio of their CPU seconds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main() -> None:
     transform = pv.data.Chain([pv.data.Flatten(), pv.data.Binarize()])
     data = pv.data.load(options.data, root=options.root, transform=transform)
     sizes = (784, 200, 50) if options.data == "mnist" else (64, 64, 8)
-    x = next(iter(pv.data.as_batches(data.train, batch_size=len(data.train), shuffle=False).epoch(0)))[0]
+    x = next(
+        iter(pv.data.as_batches(data.train, batch_size=len(data.train), device="cpu", shuffle=False).epoch(0))
+    )[0]
     batches = list(x.split(options.batch))
     batches[-1] = batches[0]  # of one shape: the bare steps have one graph
     svi = pv.SVI(*pair(*sizes), None, Trace_ELBO(max_plate_nesting=1), compile=True)

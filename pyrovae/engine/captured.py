@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Hashable
 from typing import Any
@@ -34,6 +35,8 @@ from pyrovae.engine.surroundings import Surroundings
 
 _LOG = logging.getLogger("pyrovae.engine")
 _REBUILDS = 8
+_LOCK = threading.RLock()
+"""One capture at a time: Pyro's stack of handlers and its store belong to the whole process."""
 
 
 class Captured:
@@ -80,15 +83,16 @@ class Captured:
         if self.mode is False or self.refusal is not None:
             return None
         try:
-            if self.mode == "auto" and self._inside_handlers():
-                self._say("eager inside effect handlers: wrap model and guide in them instead")
-                return None
-            arguments, entry = self._entry(args, kwargs)
-            entry.calls += 1
-            kind = self.policy.kind(entry.calls, entry.graph, first=entry.first)
-            if kind == "eager":
-                return None
-            self._make_ready(entry, kind, arguments)
+            with _LOCK:
+                if self.mode == "auto" and self._inside_handlers():
+                    self._say("eager inside effect handlers: wrap model and guide in them instead")
+                    return None
+                arguments, entry = self._entry(args, kwargs)
+                entry.calls += 1
+                kind = self.policy.kind(entry.calls, entry.graph, first=entry.first)
+                if kind == "eager":
+                    return None
+                self._make_ready(entry, kind, arguments)
             self.function.layout = entry.layout
             return entry.run(arguments.tensors)
         except MakesParameters:
@@ -105,8 +109,8 @@ class Captured:
             return None
         return entry if entry.surroundings.change() is None else None
 
-    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Makes the graph for such arguments now, if one is wanted.
+    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, calls: int = 0) -> None:
+        """Makes the graph for such arguments now, if one is wanted; they have been called so often before.
 
         Raises:
             Refusal: where there can be no graph, unless the mode is "auto".
@@ -115,13 +119,15 @@ class Captured:
         if not self.policy.captures_at_once or self.refusal is not None or outside:
             return
         try:
-            arguments, entry = self._entry(args, kwargs)
-            kind = self.policy.kind(0, entry.graph, first=entry.first)
-            try:
-                self._make_ready(entry, kind, arguments)
-            except MakesParameters:
-                undone(self.function, arguments)
-                self._make_ready(entry, kind, arguments)
+            with _LOCK:
+                arguments, entry = self._entry(args, kwargs)
+                entry.calls += calls
+                kind = self.policy.kind(0, entry.graph, first=entry.first)
+                try:
+                    self._make_ready(entry, kind, arguments)
+                except MakesParameters:
+                    undone(self.function, arguments)
+                    self._make_ready(entry, kind, arguments)
         except Refusal as refusal:
             self._refuse(refusal)
 
@@ -222,6 +228,7 @@ class Captured:
     def _fault(self, entry: Entry, reference: Reference, tensors: list[Tensor]) -> str | None:
         """Runs the graph from the reference's state, undoes it, and says in what it differs."""
         with restored(reference.before):
+            randomness.restore(reference.before, device_of(tensors))  # a recording has been rehearsed
             try:
                 results = entry.run(tensors)
                 written, after = reference.footprint.values(), randomness.state(device_of(tensors))

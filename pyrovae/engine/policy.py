@@ -90,7 +90,7 @@ class Policy:
             seen: calls of these shapes so far.
             graph: theirs, once there is one.
             first: whether these are the first shapes: the others, such as the last, short batch of an epoch,
-                are compiled only after enough calls of their own.
+                are compiled only after enough calls of their own, and never where calls are planned.
         """
         if self.mode is False:
             return "eager"
@@ -98,10 +98,11 @@ class Policy:
             return "capture"
         if self.mode is True and first:
             return "compiled"
-        ahead = self.calls if first and self.calls is not None else seen
+        ahead = seen if self.calls is None else self.calls
         if graph is None:
             return "capture" if ahead >= CAPTURE_AFTER or self.mode is True else "eager"
         if self.calls is not None and not first:
+            # However often they come: a resumed run, which begins to count anew, must decide alike.
             return "capture"
         return "compiled" if ahead >= Price.of(graph).break_even else "capture"
 

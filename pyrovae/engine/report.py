@@ -95,7 +95,11 @@ class Report(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         """The report as JSON takes it; NaN, which JSON lacks, as None."""
-        lines = [{k: None if v != v else v for k, v in line._asdict().items()} for line in self.lines]
+        lines = [
+            {key: None if value != value else value for key, value in line._asdict().items()}
+            | {"rebuilt": list(line.rebuilt)}
+            for line in self.lines
+        ]
         return {"compile": self.mode, "calls": lines, "reasons": list(self.reasons)}
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovae import randomness
 from pyrovae.engine.arithmetic import Precision, check_precision, denormals_flushed, precision
@@ -136,7 +136,11 @@ class SVI(pyro.infer.SVI):
             if self._begun:
                 return self._backward(args, kwargs)
             self._begun = True
-            return self._first(args, kwargs)
+            with calls() as called:
+                called.keep = True
+                loss = self._first(args, kwargs)
+            self._check_names(called.modules)
+            return loss
 
     def prepare(self, *args: Any, **kwargs: Any) -> None:
         """Captures and compiles for batches like this one, which then are the main ones; takes no step.
@@ -180,6 +184,31 @@ class SVI(pyro.infer.SVI):
             return self._step.eager(args, kwargs)
         return self._step.put(results)
 
+    def _check_names(self, modules: list[nn.Module]) -> None:
+        """Every network that got a gradient must be the one that Pyro's store holds under its name.
+
+        Raises:
+            ValueError: when the store holds an earlier network of that name: this one would never be trained.
+        """
+        store: Any = pyro.get_param_store()
+        stored = {id(parameter) for parameter in store._params.values()}
+        idle = [name for name, p in store._params.items() if "$$$" in name and p.grad is None]
+        for module in modules:
+            for key, parameter in module._parameters.items():
+                if parameter is None or parameter.grad is None or id(parameter) in stored:
+                    continue
+                namesakes = [n for n in idle if n.endswith(key) and store._params[n].shape == parameter.shape]
+                if namesakes:
+                    raise ValueError(
+                        explain(
+                            f"pyro.module, parameter {namesakes[0].replace('$$$', '.')!r}",
+                            expected="the network of this program",
+                            got="another one that Pyro's parameter store has kept under the same name",
+                            remedy="Call pyro.clear_param_store() first, or give them different names; "
+                            "pyrovae.fit has a store for each run.",
+                        )
+                    )
+
     def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first call, which may make parameters and draw their initial values.
 
@@ -200,7 +229,7 @@ class SVI(pyro.infer.SVI):
             footprint.undo()
             randomness.restore(before, device)
             return self._backward(args, kwargs)
-        self._steps.prepare(args, kwargs)
+        self._steps.prepare(args, kwargs, calls=1)
         for leaf, gradient in gradients:
             leaf.grad = gradient
         self._step.layout = layout

@@ -38,6 +38,9 @@ class _Items(TorchFunctionMode):
     ) -> Any:
         if func is torch.Tensor.item and args[0].numel() == 1:
             return args[0].detach().reshape(())
+        if func is torch.Tensor.__getitem__ and _is_number(args[1]):
+            # Older torch reads the number. A list of one index says the same.
+            return func(args[0], args[1].reshape(1)).squeeze(0)
         if func in _FROM_NUMPY and args and isinstance(args[0], np.ndarray):
             _refuse_array()
         if func in _LEAVES_TORCH:
@@ -68,6 +71,10 @@ def _expectation(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, costs)
 
     return compute_expectation
+
+
+def _is_number(index: Any) -> bool:
+    return isinstance(index, torch.Tensor) and index.dim() == 0 and index.dtype in (torch.int64, torch.int32)
 
 
 def _refuse_array(*arrays: Any) -> None:  # noqa: ARG001

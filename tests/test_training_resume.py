@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import pyrovae as pv
 from pyrovae import checkpoint
+from pyrovae.training.session import Session
 
 SCRIPT = """
 import sys, time
@@ -116,6 +117,24 @@ def _pair(die_at: int | None, seed: int) -> tuple[Any, Any]:
             pyro.sample("z", pv.heads.normal(encoder(x)))
 
     return model, guide
+
+
+def test_a_death_between_the_last_step_of_an_epoch_and_its_end(
+    digits: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All steps of the epoch are in the checkpoint; its row in the history is still to be written."""
+    options: dict[str, Any] = {"batch_size": 50, "epochs": 3, "kl_warmup": 3, "checkpoint_every": 0}
+    whole = pv.fit(*_pair(None, 1), digits[:170], **options)
+
+    def die(session: Session) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_end_epoch", die)
+        with pytest.raises(Killed):
+            pv.fit(*_pair(None, 1), digits[:170], run_dir=tmp_path / "run", **options)
+    rest = pv.fit(*_pair(None, 2), digits[:170], run_dir=tmp_path / "run", resume=True, **options)
+    assert not _differences([tuple(row) for row in rest.history], [tuple(row) for row in whole.history])
 
 
 @pytest.mark.parametrize("die_at", [1, 4, 7])

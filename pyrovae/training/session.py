@@ -137,12 +137,14 @@ class Session:
         weights.put(snapshot["weights"], self.run.model, self.run.guide, self.run.parameters)
         self.optimiser.load_state(snapshot["optimiser"])
         randomness.restore(snapshot["generators"], self.device)
+        # Should the epoch have been left after its last step, its row tells that step's weight.
+        self.kl_weight.fill_(self._weight(max(self.state.batch - 1, 0)))
 
     def _train_epoch(self, interrupt: Interrupt) -> None:
         state = self.state
         for batch in self._batches_left():
             args = self.run.arguments(batch)
-            self.kl_weight.fill_(self._weight())
+            self.kl_weight.fill_(self._weight(state.batch))
             size = len(batch[0])
             state.loss_sum += self._step(args) / self._scale(size, args) * size
             state.count += size
@@ -241,12 +243,12 @@ class Session:
             return None
         return batches.steps * self.settings.epochs
 
-    def _weight(self) -> float:
-        """The KL weight of the coming step; it rises by the epoch where the number of steps is unknown."""
+    def _weight(self, batch: int) -> float:
+        """The KL weight of a step of this epoch; it rises by the epoch where their number is unknown."""
         if not self.settings.kl_warmup:
             return 1.0
         steps = self.train_data.steps
-        passes = self.state.epoch + (self.state.batch / steps if steps else 0.0)
+        passes = self.state.epoch + (batch / steps if steps else 0.0)
         return min(1.0, passes / self.settings.kl_warmup)
 
     def _has_lost_patience(self) -> bool:

@@ -101,9 +101,13 @@ def _counting(original: Callable[..., Any]) -> Callable[..., Any]:
     """A plate that isn't subsampled is iterated over by plain numbers, which name sites."""
 
     def iterate(self: Any) -> Iterator[Any]:
+        before = self._indices
         if getattr(self, "subsample_size", self.size) == self.size:
             self._indices = range(self.size)
-        return original(self)
+        try:
+            yield from original(self)
+        finally:
+            self._indices = before
 
     return iterate
 

@@ -9,7 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyrovae import data, engine, evaluate, export, guides, heads, models, nets, plots, predict, priors
+    from pyrovae import (
+        data,
+        distributions,
+        engine,
+        evaluate,
+        export,
+        guides,
+        heads,
+        models,
+        nets,
+        objectives,
+        plots,
+        predict,
+        priors,
+    )
     from pyrovae.engine import SVI
     from pyrovae.training import Fit, fit, load
 
@@ -17,6 +31,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "data",
+    "distributions",
     "engine",
     "evaluate",
     "export",
@@ -24,6 +39,7 @@ _MODULES = (
     "heads",
     "models",
     "nets",
+    "objectives",
     "plots",
     "predict",
     "priors",
@@ -34,6 +50,7 @@ __all__ = [
     "SVI",
     "Fit",
     "data",
+    "distributions",
     "engine",
     "evaluate",
     "export",
@@ -43,6 +60,7 @@ __all__ = [
     "load",
     "models",
     "nets",
+    "objectives",
     "plots",
     "predict",
     "priors",

@@ -1,0 +1,362 @@
+"""Gradient estimators: how a latent site is drawn, and how the guide learns from the draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.distributions import Independent
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
+from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
+
+from pyrovae.errors import explain
+from pyrovae.objectives.baselines import Baseline
+from pyrovae.objectives.schedules import Schedule
+
+
+@dataclass
+class Drawn:
+    """What an estimator leaves at the site that it has drawn.
+
+    Attributes:
+        value: what the programs see, or None where Pyro is to draw.
+        path: the draw as a function of the guide's parameters, where the value is cut off from them.
+        densities: the log densities of guide and prior at the draw, from their distributions, where these
+            are not the ones that the programs name.
+    """
+
+    value: Tensor | None = None
+    path: Tensor | None = None
+    densities: Any = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an estimator may know when it draws.
+
+    Attributes:
+        site: the name of the site.
+        step: the number of steps taken, for schedules.
+    """
+
+    site: str
+    step: Tensor
+    infer: dict[str, Any] = field(default_factory=dict)
+
+
+class Estimator:
+    """How the gradient with respect to the guide's parameters is estimated at one latent site.
+
+    Attributes:
+        unbiased: whether the mean of the gradient is that of the bound.
+        is_cut: whether the value is cut off from the guide's parameters, and the path followed apart.
+        scores: whether the guide learns by the score function.
+    """
+
+    unbiased = True
+    is_cut = False
+    scores = False
+
+    def lacks(self, fn: Any) -> str | None:
+        """What the site's distribution lacks for this estimator, or None."""
+        return None if callable(fn) else "a distribution"
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        """Draws the site; by default as Pyro does."""
+        return Drawn()
+
+    def schedules(self) -> list[Schedule]:
+        """The schedules that it follows."""
+        return []
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Pathwise(Estimator):
+    r"""Reparameterized: the draw is a differentiable function of noise and the guide's parameters.
+
+    .. math:: \nabla_\phi \mathbb E_{q_\phi}[f(z)] = \mathbb E_\epsilon[\nabla_\phi f(g_\phi(\epsilon))]
+
+    References:
+        Kingma and Welling, 2014, Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114
+        Rezende, Mohamed and Wierstra, 2014, https://arxiv.org/abs/1401.4082
+    """
+
+    def lacks(self, fn: Any) -> str | None:
+        return _lacks_rsample(fn)
+
+
+class StickingTheLanding(Pathwise):
+    r"""Pathwise, without the score of the guide, whose mean is zero: no variance where the guide is exact.
+
+    .. math:: \nabla_\phi \mathrm{ELBO} = \mathbb E_\epsilon\Big[
+        \frac{\partial}{\partial z} \big(\log p(x, z) - \log q_{\bar\phi}(z \mid x)\big)
+        \frac{\partial z}{\partial \phi}\Big]
+
+    with :math:`\bar\phi` held fixed. The KL term of the site is a Monte Carlo estimate. For a bound of
+    several particles it is biased; :class:`DoublyReparameterized` is what takes its place there.
+
+    References:
+        Roeder, Wu and Duvenaud, 2017, Sticking the Landing, https://arxiv.org/abs/1703.09194
+    """
+
+    is_cut = True
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        path = fn()
+        if not (torch.is_grad_enabled() and path.requires_grad):
+            return Drawn(path)
+        return Drawn(path.detach().requires_grad_(), path)
+
+
+class DoublyReparameterized(StickingTheLanding):
+    r"""DReG: the score in a bound of several particles is turned into a path derivative too.
+
+    .. math:: \nabla_\phi = \mathbb E\Big[\sum_k \tilde w_k^2\, \frac{\partial \log w_k}{\partial z_k}
+        \frac{\partial z_k}{\partial \phi}\Big], \qquad \tilde w_k = w_k \Big/ \sum_j w_j
+
+    for the IWAE bound; :math:`(1 - s) \tilde w_k + s\, \tilde w_k^2` for
+    :math:`\frac1s \log \frac1K \sum_k w_k^s` with weights :math:`\propto w_k^s`. In an ELBO it is
+    :class:`StickingTheLanding`.
+
+    References:
+        Tucker et al., 2019, Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives,
+        https://arxiv.org/abs/1810.04152
+    """
+
+
+class ScoreFunction(Estimator):
+    r"""Score function (REINFORCE), for any site that has a density.
+
+    .. math:: \nabla_\phi \mathbb E_q[c] = \mathbb E_q\big[(c - b)\, \nabla_\phi \log q_\phi(z)\big]
+
+    The cost :math:`c` is Rao-Blackwellised: entry by entry of the site's plates, and without the terms that
+    the draw can't have any part in. Several baselines are applied one after the other, each to what the
+    earlier ones leave.
+
+    Arguments:
+        baselines: none, or any of :class:`LeaveOneOut`, :class:`DecayingAverage`, :class:`NeuralBaseline`.
+
+    References:
+        Williams, 1992, Simple Statistical Gradient-Following Algorithms, Machine Learning 8
+        Ranganath, Gerrish and Blei, 2014, Black Box Variational Inference, https://arxiv.org/abs/1401.0118
+    """
+
+    scores = True
+
+    def __init__(self, *baselines: Baseline) -> None:
+        for baseline in baselines:
+            if not isinstance(baseline, Baseline):
+                raise TypeError(
+                    explain(
+                        "ScoreFunction",
+                        expected="baselines",
+                        got=repr(baseline),
+                        remedy="Try ScoreFunction(LeaveOneOut()), or ScoreFunction() for none.",
+                    )
+                )
+        self.baselines = baselines
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        with torch.no_grad():
+            return Drawn(fn.sample())
+
+    def __repr__(self) -> str:
+        return f"ScoreFunction({', '.join(map(repr, self.baselines))})"
+
+
+class Enumerate(Estimator):
+    r"""The exact expectation over a finite support, all its values in parallel.
+
+    .. math:: \mathbb E_q[f(z)] = \sum_z q_\phi(z)\, f(z)
+
+    The value gets a dimension of its own to the left of all plates; the programs must broadcast over it.
+    """
+
+    def lacks(self, fn: Any) -> str | None:
+        if not getattr(fn, "has_enumerate_support", False):
+            return "a finite support"
+        if isinstance(fn, Independent) and fn.reinterpreted_batch_ndims:
+            return "a support that can be listed: a vector of d entries has all their combinations"
+        return None
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        setting.infer["enumerate"] = "parallel"
+        return Drawn()
+
+
+class StraightThrough(Estimator):
+    r"""A hard draw whose gradient is taken to be that of its mean. Biased.
+
+    .. math:: z \sim q_\phi, \qquad
+        \frac{\partial z}{\partial \phi} := \frac{\partial\, \mathbb E_q[z]}{\partial \phi}
+
+    For Bernoulli and one-hot sites.
+
+    References:
+        Bengio, Léonard and Courville, 2013, Estimating or Propagating Gradients Through Stochastic Neurons,
+        https://arxiv.org/abs/1308.3432
+    """
+
+    unbiased = False
+
+    def lacks(self, fn: Any) -> str | None:
+        return None if isinstance(_base(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        with torch.no_grad():
+            hard = fn.sample()
+        mean = fn.mean
+        # The difference is exactly zero, so that the value stays in the support to the last bit.
+        return Drawn(hard + (mean - mean.detach()))
+
+
+class GumbelSoftmax(Estimator):
+    r"""A relaxed draw (or a hard one with the relaxed one's gradient) beside the discrete KL. Biased.
+
+    .. math:: z = \operatorname{softmax}\big((\log \pi + g) / \tau\big), \qquad g_i \sim \mathrm{Gumbel}
+
+    for a one-hot site, :math:`\sigma((\log \frac{\pi}{1 - \pi} + l) / \tau)` with logistic noise for a
+    Bernoulli. The KL term is that of the discrete distributions.
+
+    Arguments:
+        temperature: :math:`\tau`, a number or a schedule.
+        hard: hand the programs the hard draw, and differentiate the relaxed one (straight through).
+
+    References:
+        Jang, Gu and Poole, 2017, Categorical Reparameterization with Gumbel-Softmax,
+        https://arxiv.org/abs/1611.01144
+    """
+
+    unbiased = False
+
+    def __init__(self, temperature: float | Schedule = 0.5, *, hard: bool = False) -> None:
+        self.temperature, self.hard = _temperature("temperature", temperature), hard
+
+    def lacks(self, fn: Any) -> str | None:
+        return None if isinstance(_base(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        relaxed = _relaxed(fn, _at(self.temperature, setting.step))
+        soft = _into_support(fn, relaxed.rsample())
+        if not self.hard:
+            return Drawn(soft, densities=None)
+        with torch.no_grad():
+            hard = _rounded(fn, soft)
+        return Drawn(hard + (soft - soft.detach()))
+
+    def schedules(self) -> list[Schedule]:
+        return [self.temperature] if isinstance(self.temperature, Schedule) else []
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(temperature={self.temperature}, hard={self.hard})"
+
+
+class Concrete(GumbelSoftmax):
+    r"""Both sides of the site relaxed to the Concrete distribution: an ELBO, of the relaxed model.
+
+    .. math:: \mathbb E_{q_\tau(z \mid x)}
+        \big[\log p(x \mid z) + \log p_{\tau'}(z) - \log q_\tau(z \mid x)\big]
+
+    The densities are those of the unsquashed variable (the logit, or the logarithm), which lose no digits at
+    low temperatures. Seen as an estimator for the discrete model it is biased, the less the lower the
+    temperature.
+
+    Arguments:
+        temperature: :math:`\tau` of the guide, a number or a schedule.
+        prior_temperature: :math:`\tau'` of the prior; by default the guide's.
+
+    References:
+        Maddison, Mnih and Teh, 2017, The Concrete Distribution, https://arxiv.org/abs/1611.00712
+    """
+
+    def __init__(
+        self, temperature: float | Schedule = 0.5, *, prior_temperature: float | Schedule | None = None
+    ) -> None:
+        super().__init__(temperature)
+        self.prior_temperature = (
+            self.temperature
+            if prior_temperature is None
+            else _temperature("prior_temperature", prior_temperature)
+        )
+
+    def draw(self, fn: Any, setting: Setting) -> Drawn:
+        relaxed = _relaxed(fn, _at(self.temperature, setting.step))
+        free = relaxed.rsample()
+        tau = _at(self.prior_temperature, setting.step)
+
+        def densities(guide: Any, prior: Any) -> tuple[Tensor, Tensor]:
+            return tuple(  # type: ignore[return-value]
+                _summed(side, _relaxed(side, t).log_prob(free))
+                for side, t in ((guide, _at(self.temperature, setting.step)), (prior, tau))
+            )
+
+        return Drawn(_into_support(fn, free), densities=densities)
+
+    def schedules(self) -> list[Schedule]:
+        both = (self.temperature, self.prior_temperature)
+        return [tau for tau in dict.fromkeys(both) if isinstance(tau, Schedule)]
+
+    def __repr__(self) -> str:
+        return f"Concrete(temperature={self.temperature}, prior_temperature={self.prior_temperature})"
+
+
+_BINARY = (dist.Bernoulli, torch.distributions.Bernoulli)
+_ONE_HOT = (dist.OneHotCategorical, torch.distributions.OneHotCategorical)
+
+
+def _base(fn: Any) -> Any:
+    while isinstance(fn, Independent):
+        fn = fn.base_dist
+    return fn
+
+
+def _lacks_rsample(fn: Any) -> str | None:
+    return None if getattr(fn, "has_rsample", False) else "a reparameterized draw (rsample)"
+
+
+def _temperature(name: str, value: float | Schedule) -> float | Schedule:
+    if not isinstance(value, Schedule) and not (isinstance(value, int | float) and value > 0):
+        raise ValueError(
+            explain(name, expected="a positive number or a schedule", got=repr(value), remedy="Try 0.5.")
+        )
+    return value
+
+
+def _at(value: float | Schedule, step: Tensor) -> Tensor:
+    if isinstance(value, Schedule):
+        return value.at(step)
+    return torch.as_tensor(value, dtype=torch.get_default_dtype(), device=step.device)
+
+
+def _relaxed(fn: Any, temperature: Tensor) -> Any:
+    """The relaxed distribution of the unsquashed variable, entry by entry."""
+    base = _base(fn)
+    logits = base.logits
+    temperature = temperature.to(logits.dtype)
+    if isinstance(base, _BINARY):
+        return LogitRelaxedBernoulli(temperature, logits=logits, validate_args=False)
+    return ExpRelaxedCategorical(temperature, logits=logits, validate_args=False)
+
+
+def _into_support(fn: Any, free: Tensor) -> Tensor:
+    return torch.sigmoid(free) if isinstance(_base(fn), _BINARY) else free.exp()
+
+
+def _rounded(fn: Any, soft: Tensor) -> Tensor:
+    if isinstance(_base(fn), _BINARY):
+        return (soft > 0.5).to(soft.dtype)
+    return torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+
+
+def _summed(fn: Any, log_prob: Tensor) -> Tensor:
+    """Sums what the nested ``Independent`` of a distribution count to the event."""
+    dims = 0
+    while isinstance(fn, Independent):
+        dims += fn.reinterpreted_batch_ndims
+        fn = fn.base_dist
+    return log_prob.sum(list(range(-dims, 0))) if dims else log_prob

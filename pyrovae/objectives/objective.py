@@ -1,0 +1,289 @@
+"""What all objectives share: drawing particles, choosing estimators, and a loss that autograd can follow."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from pyro import poutine
+from pyro.infer import ELBO as PyroELBO
+from pyro.infer.util import torch_item
+from pyro.util import warn_if_nan
+from torch import Tensor
+
+from pyrovae import randomness
+from pyrovae.errors import explain
+from pyrovae.objectives._choosing import Chooser
+from pyrovae.objectives._draw import Draw, draw
+from pyrovae.objectives._nesting import nesting_of
+from pyrovae.objectives._state import State
+from pyrovae.objectives._terms import Layout
+from pyrovae.objectives.estimators import Estimator, Pathwise
+from pyrovae.objectives.explanation import Explanation, Row
+from pyrovae.objectives.schedules import Schedule
+from pyrovae.types import Program
+
+Estimators = Estimator | Mapping[str, Estimator] | None
+
+
+class Outcome(NamedTuple):
+    """What a draw came to.
+
+    Attributes:
+        loss: what is minimised, nats, summed over the data with the scales of the plates; a scalar.
+        elbo: the unweighted ELBO of the same draw, in the same unit.
+        surrogate: whose gradient is the estimate of the loss's; None where no gradient is wanted.
+    """
+
+    loss: Tensor
+    elbo: Tensor
+    surrogate: Tensor | None
+
+
+class Objective(PyroELBO):
+    r"""A bound that a pair of programs is trained by, with the estimator of its gradient chosen site by site.
+
+    It is an ELBO of Pyro's kind: ``loss``, ``loss_and_grads`` and ``differentiable_loss`` give the negative
+    bound *summed* over the data, times the scales of plates, as Pyro's own do, so that it can stand wherever
+    one of these stands. ``per_datum`` gives the bound itself, in nats per datum.
+
+    Arguments:
+        num_particles: draws of the guide for each datum.
+        estimators: of the gradient; one for every latent site, or by the site's name. The rest is chosen:
+            sites marked ``infer={"enumerate": "parallel"}`` are enumerated, reparameterized ones pathwise,
+            finite ones enumerated where they are few and the programs broadcast, others by score function.
+        max_plate_nesting: how deep the programs' plates are nested, particles not counted; found out by a run
+            of the pair where it isn't given.
+        vectorize_particles: all particles in one run, in an outermost plate; otherwise a run for each.
+
+    Raises:
+        ValueError, TypeError: for an estimator that isn't one, or fewer than one particle.
+    """
+
+    enumerates = True
+    """Whether sites of the guide can be enumerated."""
+
+    def __init__(
+        self,
+        num_particles: int = 1,
+        *,
+        estimators: Estimators = None,
+        max_plate_nesting: float = math.inf,
+        vectorize_particles: bool = True,
+        retain_graph: bool | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if not isinstance(num_particles, int) or num_particles < 1:
+            raise ValueError(
+                explain(
+                    f"{name}, num_particles",
+                    expected="a whole number of at least 1",
+                    got=repr(num_particles),
+                    remedy="Leave it out for the default.",
+                )
+            )
+        super().__init__(num_particles=num_particles, retain_graph=retain_graph)  # type: ignore[no-untyped-call]
+        self.max_plate_nesting = max_plate_nesting
+        self.vectorize_particles = vectorize_particles
+        self.estimators = estimators
+        self.state = State()
+        self._chooser = Chooser(self, estimators)
+        self._is_prepared = False
+
+    def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
+        """The negative bound, summed over the data, whose gradient is the chosen estimate.
+
+        A call with gradients enabled is a step: schedules and baselines go on. Without, nothing changes.
+
+        Raises:
+            ValueError: by site, where the pair is none that the objective is defined for.
+        """
+        self.prepare(model, guide, *args, **kwargs)
+        learn = torch.is_grad_enabled()
+        drawn = self._draw(model, guide, args, kwargs)
+        outcome = self._outcome(drawn, learn=learn)
+        loss = outcome.loss.detach()
+        if outcome.surrogate is None:
+            return loss
+        with torch.no_grad():
+            self._advance(loss.device, outcome)
+        return loss + (outcome.surrogate - outcome.surrogate.detach())
+
+    def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """The negative bound, summed over the data; a float, in nats."""
+        with torch.no_grad():
+            loss: float = torch_item(self.differentiable_loss(model, guide, *args, **kwargs))
+        warn_if_nan(loss, "loss")  # type: ignore[call-overload]
+        return loss
+
+    def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """As :meth:`loss`; adds the gradient to the parameters' ``grad``."""
+        loss = self.differentiable_loss(model, guide, *args, **kwargs)
+        if loss.requires_grad:
+            loss.backward(retain_graph=self.retain_graph)
+        value: float = torch_item(loss)
+        warn_if_nan(value, "loss")  # type: ignore[call-overload]
+        return value
+
+    def per_datum(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
+        """An estimate of the bound of each datum, ``(n,)``, in nats; nothing is learned, nothing changes.
+
+        Raises:
+            ValueError: for latents that the data share; there is no bound of a single datum then.
+        """
+        with torch.no_grad():
+            self.prepare(model, guide, *args, **kwargs)
+            drawn = self._draw(model, guide, args, kwargs)
+            drawn.check_local(type(self).__name__)
+            return self._rows(drawn)
+
+    def explain(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Explanation:
+        """What is used at each latent site, and why; prints as a table."""
+        with torch.no_grad(), poutine.block():
+            self.prepare(model, guide, *args, **kwargs)
+            with randomness.isolated(_device_of(args)):
+                drawn = self._draw(model, guide, args, kwargs)
+        rows = []
+        for latent in drawn.latents:
+            term = self._term_of(drawn, latent)
+            rows.append(
+                Row(
+                    latent.name,
+                    latent.guide,
+                    latent.prior,
+                    latent.estimator,
+                    self._is_unbiased(latent.estimator),
+                    term,
+                    latent.why,
+                )
+            )
+        return Explanation(repr(self), tuple(rows))
+
+    def prepare(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> None:
+        """Looks at a pair once: its plates, the estimators of its sites. Random generators stay as they are.
+
+        It is called at the first use; calling it before keeps that use free of it.
+
+        Raises:
+            ValueError: by site, where the pair is none that the objective is defined for.
+        """
+        if self._is_prepared:
+            return
+        device = _device_of(args)
+        with torch.no_grad(), poutine.block(), randomness.isolated(device):
+            if math.isinf(self.max_plate_nesting):
+                self.max_plate_nesting = nesting_of(model, guide, args, kwargs)
+            drawn = self._first_draw(model, guide, args, kwargs)
+            self._check(drawn)
+            self._outcome(drawn, learn=False)
+        self.state.get("step", device)
+        self.state.get("elbo", device)
+        for latent in drawn.latents:
+            self._chooser.begin(latent, self.state, device)
+        self._is_prepared = True
+
+    def begin(self, steps_per_epoch: float) -> None:
+        """Tells the schedules that count in epochs how many steps one has."""
+        for schedule in self.schedules():
+            schedule.begin(steps_per_epoch)
+
+    def schedules(self) -> list[Schedule]:
+        """Every schedule that it follows, its estimators' included."""
+        return list(dict.fromkeys([*self._chooser.schedules(), *self._schedules()]))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it keeps from step to step: the count of steps, averages, multipliers; scalars by name."""
+        return self.state.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up a :meth:`state_dict`."""
+        self.state.load_state_dict(state)
+
+    @property
+    def default_path(self) -> Estimator:
+        """The estimator of reparameterized sites where none is chosen."""
+        return Pathwise()
+
+    @property
+    def why_default(self) -> str:
+        """Why that one is the default."""
+        return "reparameterized: no bias, low variance"
+
+    def refuses(self, estimator: Estimator) -> str | None:
+        """Why an estimator is of no use for this objective, or None."""
+        return None
+
+    @abstractmethod
+    def _outcome(self, drawn: Draw, *, learn: bool) -> Outcome:
+        """Loss, unweighted ELBO and surrogate of a draw."""
+
+    @abstractmethod
+    def _rows(self, drawn: Draw) -> Tensor:
+        """The bound for each datum, ``(n,)``."""
+
+    def _term_of(self, drawn: Draw, latent: Any) -> str:
+        """How the latent's term of the bound is computed, for the table."""
+        return "Monte Carlo"
+
+    def _is_unbiased(self, estimator: Estimator) -> bool:
+        return estimator.unbiased
+
+    def _schedules(self) -> Iterator[Schedule]:
+        yield from ()
+
+    def _check(self, drawn: Draw) -> None:
+        """Refuses a pair that the objective isn't defined for."""
+
+    def _advance(self, device: torch.device, outcome: Outcome) -> None:
+        self.state.get("step", device).add_(1)
+        self.state.get("elbo", device).add_(outcome.elbo.detach())
+
+    def _at(self, value: float | Schedule, like: Tensor) -> Tensor | float:
+        """A number, or what a schedule has come to."""
+        if not isinstance(value, Schedule):
+            return value
+        return value.at(self.state.get("step", like.device)).to(like.dtype)
+
+    def _draw(self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Draw:
+        return draw(
+            model,
+            guide,
+            args,
+            kwargs,
+            layout=Layout(int(self.max_plate_nesting), self.num_particles),
+            vectorised=self.vectorize_particles,
+            choose=self._chooser,
+            step=self.state.get("step", _device_of(args)),
+        )
+
+    def _first_draw(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Draw:
+        """A draw with the finite sites enumerated, if the programs broadcast over them; otherwise without."""
+        self._chooser.check_names(poutine.trace(guide).get_trace(*args, **kwargs))
+        try:
+            drawn = self._draw(model, guide, args, kwargs)
+            self._outcome(drawn, learn=False)
+            return drawn
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            if not self._chooser.give_up_enumeration(error):
+                raise
+        return self._draw(model, guide, args, kwargs)
+
+    def _get_trace(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """A run of the pair as Pyro's other tools read it: the traces of model and guide."""
+        guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
+        return poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs), guide_trace
+
+    def __repr__(self) -> str:
+        particles = f"num_particles={self.num_particles}" if self.num_particles > 1 else ""
+        return f"{type(self).__name__}({particles})"
+
+
+def _device_of(args: tuple[Any, ...]) -> torch.device:
+    return next((x.device for x in args if isinstance(x, Tensor)), torch.device("cpu"))

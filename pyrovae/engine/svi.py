@@ -85,6 +85,11 @@ class SVI(pyro.infer.SVI):
             model, guide, self._optimiser, loss, loss_and_grads=loss_and_grads
         )
         self.optim = optim
+        self._objective = loss
+        if hasattr(loss, "left_out"):
+            # Which parameters a step leaves out is no matter of tensors: it is done here, in update.
+            loss.leaves_out = False
+        self._is_ready = False
         self._step = StepFunction(self)
         self._loss = LossFunction(self)
         self._steps = Captured(self._step, compile, calls=steps, exact_noise=exact_noise, replayed=True)
@@ -112,7 +117,7 @@ class SVI(pyro.infer.SVI):
         Arguments:
             stacks: ``(steps, batch, ...)``, one for each argument of the programs.
         """
-        losses = self._launches(stacks)
+        losses = None if hasattr(self._objective, "left_out") else self._launches(stacks)
         return losses if losses is not None else [self.step(*batch) for batch in zip(*stacks, strict=True)]
 
     def backward(self, *args: Any, **kwargs: Any) -> Any:
@@ -130,6 +135,7 @@ class SVI(pyro.infer.SVI):
                 )
             )
         with denormals_flushed(), self._arithmetic(args):
+            self._look(args, kwargs)
             if self._pending:
                 self._step.keep()
             self._pending = True
@@ -150,6 +156,7 @@ class SVI(pyro.infer.SVI):
         Raises:
             Refusal: as in :meth:`step`.
         """
+        self._look(args, kwargs)
         self._begun = True
         self._steps.prepare(args, kwargs)
 
@@ -157,6 +164,8 @@ class SVI(pyro.infer.SVI):
         """Steps the optimiser for the parameters of the last :meth:`backward`; clears their gradients."""
         with denormals_flushed():
             self._step.fill()
+            for parameter in getattr(self._objective, "left_out", set)():
+                parameter.grad = None
             self._optimiser(self._step.layout.parameters)
             self._step.clear()
         self._pending = False
@@ -164,6 +173,7 @@ class SVI(pyro.infer.SVI):
     def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss, a float, in nats; nothing is changed but the random stream."""
         with denormals_flushed():
+            self._look(args, kwargs)
             results = self._losses(args, kwargs)
             if results is None:
                 return super().evaluate_loss(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -172,6 +182,18 @@ class SVI(pyro.infer.SVI):
     def explain(self) -> Report:
         """What has been captured so far, what that cost, what is eager, and why; prints as text."""
         return Report.of({"step": self._steps, "evaluate_loss": self._losses})
+
+    def _look(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Lets an objective look at the pair before it is run in earnest, and undoes what that moved."""
+        if self._is_ready:
+            return
+        self._is_ready = True
+        prepare = getattr(self._objective, "prepare", None)
+        if prepare is None:
+            return
+        with torch.autograd.set_multithreading_enabled(False), calls(), Footprint() as footprint:
+            prepare(self.model, self.guide, *args, **kwargs)
+        footprint.undo()
 
     def _arithmetic(self, args: tuple[Any, ...]) -> AbstractContextManager[None]:
         if self.precision == "float32":

@@ -1,7 +1,10 @@
 """Objectives: the bounds that a pair of programs is trained by, and the estimators of their gradients."""
 
 from pyrovae.objectives.baselines import Baseline, DecayingAverage, LeaveOneOut, NeuralBaseline
+from pyrovae.objectives.beta_tc import BetaTC
 from pyrovae.objectives.bounds import CIWAE, CUBO, IWAE, MIWAE, PIWAE, Renyi
+from pyrovae.objectives.capacity import CapacityELBO
+from pyrovae.objectives.discrepancy import Gaussian, InverseMultiquadric, Kernel, squared_mmd
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.estimators import (
     Concrete,
@@ -15,6 +18,10 @@ from pyrovae.objectives.estimators import (
     StraightThrough,
 )
 from pyrovae.objectives.explanation import Explanation
+from pyrovae.objectives.free_bits import FreeBits
+from pyrovae.objectives.geco import GECO
+from pyrovae.objectives.info import WAE, InfoVAE
+from pyrovae.objectives.lagging import Lagging
 from pyrovae.objectives.objective import Objective
 from pyrovae.objectives.schedules import Cyclical, Exponential, Linear, Schedule, Sigmoid
 from pyrovae.objectives.wake_sleep import ReweightedWakeSleep
@@ -23,10 +30,14 @@ __all__ = [
     "CIWAE",
     "CUBO",
     "ELBO",
+    "GECO",
     "IWAE",
     "MIWAE",
     "PIWAE",
+    "WAE",
     "Baseline",
+    "BetaTC",
+    "CapacityELBO",
     "Concrete",
     "Cyclical",
     "DecayingAverage",
@@ -35,7 +46,13 @@ __all__ = [
     "Estimator",
     "Explanation",
     "Exponential",
+    "FreeBits",
+    "Gaussian",
     "GumbelSoftmax",
+    "InfoVAE",
+    "InverseMultiquadric",
+    "Kernel",
+    "Lagging",
     "LeaveOneOut",
     "Linear",
     "NeuralBaseline",
@@ -48,4 +65,5 @@ __all__ = [
     "Sigmoid",
     "StickingTheLanding",
     "StraightThrough",
+    "squared_mmd",
 ]

@@ -66,6 +66,15 @@ class Draw:
             return 1
         return max(term.value.shape[self.data] for term in self.terms)
 
+    @functools.cached_property
+    def count(self) -> float | Tensor:
+        """How many data the sum of the terms speaks for: their number, times the scale of their plate."""
+        inside = [term for term in self.likelihood if self.data in term.plates] or self.likelihood
+        scale = inside[0].scale if inside else 1.0
+        if isinstance(scale, Tensor) and scale.numel() > 1:
+            return scale.expand(torch.broadcast_shapes(scale.shape, (self.size,))).mean() * self.size
+        return scale * self.size
+
     def check_local(self, objective: str) -> None:
         """Refuses sites outside the data plate, where a bound for each datum is asked for.
 

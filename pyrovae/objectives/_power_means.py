@@ -50,8 +50,8 @@ def weights_of(log_weight: Tensor, parts: list[Part]) -> Weights:
     r"""The derivatives of a bound.
 
     With :math:`\tilde w_k \propto w_k^s` in its group, the derivative by :math:`\log w_k` is
-    :math:`\tilde w_k`, and the path coefficient is :math:`(1 - s)\, \tilde w_k + s\, \tilde w_k^2`: the score, times
-    :math:`\tilde w_k`, has been turned into :math:`\partial \tilde w_k / \partial \log w_k`.
+    :math:`\tilde w_k`, and the path coefficient is :math:`(1 - s)\, \tilde w_k + s\, \tilde w_k^2`:
+    the score, times :math:`\tilde w_k`, has been turned into :math:`\partial \tilde w_k / \partial \log w_k`.
     """
     direct, path = torch.zeros_like(log_weight), torch.zeros_like(log_weight)
     for coefficient, groups, power in parts:

@@ -25,6 +25,9 @@ class State:
             self._tensors[name] = self._tensors[name].to(device, dtype)
         return self._tensors[name]
 
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 

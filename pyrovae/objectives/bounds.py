@@ -73,8 +73,8 @@ class CIWAE(MultiSample):
         parts = [Part(self.beta, self.num_particles, 0.0), Part(1 - self.beta, 1, 1.0)]
         return parts, parts
 
-    def __repr__(self) -> str:
-        return f"CIWAE(beta={self.beta}, num_particles={self.num_particles})"
+    def _options(self) -> list[str]:
+        return [f"beta={self.beta}", f"num_particles={self.num_particles}"]
 
 
 class MIWAE(MultiSample):
@@ -109,8 +109,8 @@ class MIWAE(MultiSample):
         parts = [Part(1.0, self.num_groups, 1.0)]
         return parts, parts
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(num_groups={self.num_groups}, group_size={self.group_size})"
+    def _options(self) -> list[str]:
+        return [f"num_groups={self.num_groups}", f"group_size={self.group_size}"]
 
 
 class PIWAE(MIWAE):
@@ -162,8 +162,8 @@ class Renyi(MultiSample):
         parts = [Part(1.0, 1, 1.0 - self.alpha)]
         return parts, parts
 
-    def __repr__(self) -> str:
-        return f"Renyi(alpha={self.alpha}, num_particles={self.num_particles})"
+    def _options(self) -> list[str]:
+        return [f"alpha={self.alpha}", f"num_particles={self.num_particles}"]
 
 
 class CUBO(MultiSample):
@@ -199,5 +199,5 @@ class CUBO(MultiSample):
     def _sign(self) -> float:
         return -1.0
 
-    def __repr__(self) -> str:
-        return f"CUBO(num_particles={self.num_particles}, order={self.order})"
+    def _options(self) -> list[str]:
+        return [f"num_particles={self.num_particles}", f"order={self.order}"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyro.distributions as dist
 import torch
@@ -20,6 +20,23 @@ from pyrovae.objectives._terms import Latent, Term
 from pyrovae.objectives.estimators import Concrete, GumbelSoftmax
 from pyrovae.objectives.objective import Estimators, Objective, Outcome
 from pyrovae.objectives.schedules import Schedule
+
+
+class Weighed(NamedTuple):
+    """What an objective makes of the terms of the ELBO.
+
+    Attributes:
+        terms: whose sum has the gradient that is wanted; weights that depend on the draw are held fixed.
+        loss: what is reported, a scalar; minus the sum of the terms where it isn't given.
+        penalty: added to what is minimised, differentiable along the paths of the draws; a scalar.
+        learn: what is learned from the step for the next ones.
+    """
+
+    terms: list[Term]
+    loss: Tensor | None = None
+    penalty: Tensor | None = None
+    learn: Callable[[], None] | None = None
+
 
 Divergence = Literal["auto", "closed", "monte carlo", "entropy"]
 
@@ -37,8 +54,8 @@ class ELBO(Objective):
         num_particles: draws of the guide for each datum.
         kl: how the KL term of a latent site is computed. "auto": in closed form where one is registered and
             the order of the sites allows it, otherwise by the draws; "closed": so, or an error;
-            "monte carlo": by the draws; "entropy": :math:`\mathbb E \log p(z)` by the draws, the guide's entropy in
-            closed form. :meth:`explain` reports which.
+            "monte carlo": by the draws; "entropy": :math:`\mathbb E \log p(z)` by the draws, the guide's
+            entropy in closed form. :meth:`explain` reports which.
         beta: the weight of the KL terms, a number or a schedule, of both sides of every latent site alike.
         estimators, max_plate_nesting, vectorize_particles: as of :class:`Objective`.
 
@@ -95,27 +112,23 @@ class ELBO(Objective):
     def _outcome(self, drawn: Draw, *, learn: bool) -> Outcome:
         terms = self._terms(drawn)
         elbo = self._total(drawn, terms)
-        weighed, loss = self._weigh(drawn, terms, elbo, learn=learn)
-        return Outcome(loss, elbo, self._surrogate(drawn, weighed) if learn else None)
+        weighed = self._weigh(drawn, terms)
+        surrogate = self._surrogate(drawn, weighed.terms) if learn else None
+        if surrogate is not None and weighed.penalty is not None:
+            surrogate = surrogate + weighed.penalty
+        loss = -self._total(drawn, weighed.terms) if weighed.loss is None else weighed.loss
+        return Outcome(loss, elbo, surrogate, weighed.learn)
 
     def _rows(self, drawn: Draw) -> Tensor:
-        terms = self._weigh(drawn, self._terms(drawn), torch.zeros(()), learn=False)[0]
+        terms = self._terms(drawn)
         return torch.stack([drawn.rows(term.value, term.plates) for term in terms]).sum(0).mean(0)
 
-    def _weigh(
-        self,
-        drawn: Draw,
-        terms: list[Term],
-        elbo: Tensor,
-        *,
-        learn: bool,
-    ) -> tuple[list[Term], Tensor]:
-        """The terms whose sum has the gradient that is wanted, and the loss that is reported."""
+    def _weigh(self, drawn: Draw, terms: list[Term]) -> Weighed:
+        """What is made of the terms of the ELBO."""
         if isinstance(self.beta, float) and self.beta == 1.0:
-            return terms, -elbo
-        beta = self._at(self.beta, elbo)
-        weighed = [term.times(beta) if term.is_latent else term for term in terms]
-        return weighed, -self._total(drawn, weighed)
+            return Weighed(terms)
+        beta = self._at(self.beta, terms[0].value)
+        return Weighed([term.times(beta) if term.is_latent else term for term in terms])
 
     def _terms(self, drawn: Draw) -> list[Term]:
         """Likelihoods, and for each latent site either its divergence or its two densities."""
@@ -186,15 +199,11 @@ class ELBO(Objective):
         for name, prior in drawn.priors.items():
             _check_scales(name, prior.scale, drawn.posteriors[name].scale)
 
-    def __repr__(self) -> str:
-        options = [f"num_particles={self.num_particles}"] if self.num_particles > 1 else []
+    def _options(self) -> list[str]:
+        options = super()._options()
         options += [] if self.kl == "auto" else [f"kl={self.kl!r}"]
         options += [] if self.beta == 1.0 else [f"beta={self.beta!r}"]
-        return f"{type(self).__name__}({', '.join([*options, *self._options()])})"
-
-    def _options(self) -> list[str]:
-        """Further arguments, for repr."""
-        return []
+        return options
 
 
 def weight(name: str, value: float | Schedule) -> float | Schedule:

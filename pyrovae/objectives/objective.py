@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
 from pyro import poutine
@@ -36,11 +37,13 @@ class Outcome(NamedTuple):
         loss: what is minimised, nats, summed over the data with the scales of the plates; a scalar.
         elbo: the unweighted ELBO of the same draw, in the same unit.
         surrogate: whose gradient is the estimate of the loss's; None where no gradient is wanted.
+        learn: what the objective learns from the step for the next ones, if it learns anything.
     """
 
     loss: Tensor
     elbo: Tensor
     surrogate: Tensor | None
+    learn: Callable[[], None] | None = None
 
 
 class Objective(PyroELBO):
@@ -131,6 +134,8 @@ class Objective(PyroELBO):
     def per_datum(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
         """An estimate of the bound of each datum, ``(n,)``, in nats; nothing is learned, nothing changes.
 
+        Of objectives that weigh the terms of the ELBO, and so are no bounds, it is the unweighted ELBO.
+
         Raises:
             ValueError: for latents that the data share; there is no bound of a single datum then.
         """
@@ -144,7 +149,7 @@ class Objective(PyroELBO):
         """What is used at each latent site, and why; prints as a table."""
         with torch.no_grad(), poutine.block():
             self.prepare(model, guide, *args, **kwargs)
-            with randomness.isolated(_device_of(args)):
+            with randomness.isolated(device_of(args)):
                 drawn = self._draw(model, guide, args, kwargs)
         rows = []
         for latent in drawn.latents:
@@ -172,18 +177,48 @@ class Objective(PyroELBO):
         """
         if self._is_prepared:
             return
-        device = _device_of(args)
+        device = device_of(args)
         with torch.no_grad(), poutine.block(), randomness.isolated(device):
             if math.isinf(self.max_plate_nesting):
                 self.max_plate_nesting = nesting_of(model, guide, args, kwargs)
             drawn = self._first_draw(model, guide, args, kwargs)
             self._check(drawn)
             self._outcome(drawn, learn=False)
-        self.state.get("step", device)
-        self.state.get("elbo", device)
+        for name, value in self._keeps().items():
+            self.state.get(name, device, value)
         for latent in drawn.latents:
             self._chooser.begin(latent, self.state, device)
         self._is_prepared = True
+
+    def fresh(self) -> Self:
+        """A copy that begins anew, no steps taken, no pair looked at; of baselines' networks too."""
+        other = copy.deepcopy(self)
+        other.state = State()
+        other._chooser = Chooser(other, other.estimators)
+        other._is_prepared = False
+        return other
+
+    def unweighted(self) -> Objective:
+        """The plain ELBO of the same pair: what every objective is compared by."""
+        from pyrovae.objectives.elbo import ELBO
+
+        return ELBO(
+            self.num_particles,
+            max_plate_nesting=self.max_plate_nesting,
+            vectorize_particles=self.vectorize_particles,
+        )
+
+    def values(self) -> dict[str, float]:
+        """What its schedules and multipliers have come to, by name."""
+        named = {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
+        found = {name: float(value.at(self.state["step"])) for name, value in named.items()}
+        kept = self.state.state_dict()
+        return {**found, **{name: float(value) for name, value in kept.items() if "multiplier" in name}}
+
+    @property
+    def length(self) -> float:
+        """After how many steps its schedules have come to their ends."""
+        return max((schedule.length for schedule in self.schedules()), default=0.0)
 
     def begin(self, steps_per_epoch: float) -> None:
         """Tells the schedules that count in epochs how many steps one has."""
@@ -231,6 +266,10 @@ class Objective(PyroELBO):
     def _is_unbiased(self, estimator: Estimator) -> bool:
         return estimator.unbiased
 
+    def _keeps(self) -> dict[str, float]:
+        """What is kept from step to step, and where it begins; the step count and the sum of the ELBOs."""
+        return {"step": 0.0, "elbo": 0.0}
+
     def _schedules(self) -> Iterator[Schedule]:
         yield from ()
 
@@ -240,6 +279,8 @@ class Objective(PyroELBO):
     def _advance(self, device: torch.device, outcome: Outcome) -> None:
         self.state.get("step", device).add_(1)
         self.state.get("elbo", device).add_(outcome.elbo.detach())
+        if outcome.learn is not None:
+            outcome.learn()
 
     def _at(self, value: float | Schedule, like: Tensor) -> Tensor | float:
         """A number, or what a schedule has come to."""
@@ -256,7 +297,7 @@ class Objective(PyroELBO):
             layout=Layout(int(self.max_plate_nesting), self.num_particles),
             vectorised=self.vectorize_particles,
             choose=self._chooser,
-            step=self.state.get("step", _device_of(args)),
+            step=self.state.get("step", device_of(args)),
         )
 
     def _first_draw(
@@ -281,9 +322,16 @@ class Objective(PyroELBO):
         return poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs), guide_trace
 
     def __repr__(self) -> str:
-        particles = f"num_particles={self.num_particles}" if self.num_particles > 1 else ""
-        return f"{type(self).__name__}({particles})"
+        options = [*self._options()]
+        if self.estimators is not None:
+            options.append(f"estimators={self.estimators!r}")
+        return f"{type(self).__name__}({', '.join(options)})"
+
+    def _options(self) -> list[str]:
+        """The arguments that it was made with, for repr."""
+        return [f"num_particles={self.num_particles}"] if self.num_particles > 1 else []
 
 
-def _device_of(args: tuple[Any, ...]) -> torch.device:
+def device_of(args: tuple[Any, ...]) -> torch.device:
+    """The device of the first tensor among the arguments."""
     return next((x.device for x in args if isinstance(x, Tensor)), torch.device("cpu"))

@@ -96,8 +96,8 @@ class ReweightedWakeSleep(MultiSample):
         log_q = -log_weight_of(drawn, list(drawn.posteriors.values()))
         return Outcome(loss, elbo, -(weight * (log_p + (1 - self.sleep) * log_q)).sum())
 
-    def __repr__(self) -> str:
-        return f"ReweightedWakeSleep(num_particles={self.num_particles}, sleep={self.sleep})"
+    def _options(self) -> list[str]:
+        return [f"num_particles={self.num_particles}", f"sleep={self.sleep}"]
 
 
 class _Wake(ScoreFunction):

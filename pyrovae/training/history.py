@@ -21,6 +21,8 @@ class Epoch(NamedTuple):
         validation_loss: the negative, *unweighted* ELBO on the held-out data, nats per datum, or NaN.
         kl_weight: the KL weight at the epoch's last step.
         learning_rate: the learning rate at the epoch's last step (the first parameter group's).
+        train_elbo: the *unweighted* ELBO of the training steps, mean over the epoch, nats per datum; NaN
+            where the loss doesn't tell it.
     """
 
     epoch: int
@@ -29,6 +31,7 @@ class Epoch(NamedTuple):
     validation_loss: float
     kl_weight: float
     learning_rate: float
+    train_elbo: float = math.nan
 
 
 class History(Sequence[Epoch]):
@@ -82,7 +85,7 @@ class History(Sequence[Epoch]):
             ValueError: when it is no such table.
         """
         header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
-        if tuple(header) != Epoch._fields:
+        if tuple(header) not in (Epoch._fields, Epoch._fields[:6]):
             raise ValueError(
                 explain(
                     "history",

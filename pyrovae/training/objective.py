@@ -19,10 +19,12 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
+from pyrovae import objectives
 from pyrovae.errors import explain
+from pyrovae.objectives import Objective
 from pyrovae.types import Program
 
-_ELBOS = (Trace_ELBO, TraceMeanField_ELBO, TraceGraph_ELBO, TraceEnum_ELBO)
+_ELBOS = (Trace_ELBO, TraceMeanField_ELBO, TraceGraph_ELBO, TraceEnum_ELBO, objectives.ELBO)
 
 
 class KLWeight(Messenger):
@@ -79,19 +81,25 @@ def check_loss(loss: Any, *, warmup: bool) -> None:
                 "kl_warmup",
                 expected="a loss that is an ELBO, the only one with a KL term to weigh",
                 got=type(loss).__name__,
-                remedy="A weighted KL makes no bound of it: set kl_warmup=0, or take Trace_ELBO.",
+                remedy="A weighted KL makes no bound of it: set kl_warmup=0, or take an ELBO.",
             )
         )
 
 
 def unweighted(loss: Any) -> Any:
     """The objective of validation: the given loss if it is an ELBO, otherwise a Monte Carlo ELBO."""
+    if isinstance(loss, Objective):
+        return loss.unweighted()
     return loss if isinstance(loss, _ELBOS) else Trace_ELBO()
 
 
 def with_plates(loss: Any, nesting: int) -> Any:
-    """The loss with its plate nesting known, where it would have to guess it."""
-    if isinstance(loss, ELBO) and math.isinf(loss.max_plate_nesting):
+    """The loss with its plate nesting known, where it would have to guess it; at the beginning of a run."""
+    if isinstance(loss, Objective):
+        loss = loss.fresh()
+        if math.isinf(loss.max_plate_nesting):
+            loss.max_plate_nesting = nesting
+    elif isinstance(loss, ELBO) and math.isinf(loss.max_plate_nesting):
         loss = copy.copy(loss)
         # Pyro counts the plate of the particles in, as its constructor does.
         loss.max_plate_nesting = nesting + int(loss.vectorize_particles and loss.num_particles > 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +88,10 @@ class Recorder:
         files.write_history(self.folder, History([Epoch(*row) for row in state["history"]]))
         self.written = time.monotonic()
 
-    def log(self, row: Epoch) -> None:
-        """Hands a finished epoch to the loggers; its step is the number of optimiser steps."""
+    def log(self, row: Epoch, values: Mapping[str, float]) -> None:
+        """Hands a finished epoch, and the objective's values, to the loggers; step counts optimiser steps."""
         metrics = {name: value for name, value in row._asdict().items() if name not in ("epoch", "step")}
-        metrics = {name: value for name, value in metrics.items() if not math.isnan(value)}
+        metrics = {name: value for name, value in {**values, **metrics}.items() if not math.isnan(value)}
         for logger in self.loggers:
             logger.log_metrics({"epoch": row.epoch, **metrics}, step=row.step)
 

@@ -15,6 +15,7 @@ from pyrovae.data import Batches
 from pyrovae.engine import SVI
 from pyrovae.engine.optimiser import NonFiniteGradient, Optimiser
 from pyrovae.errors import explain
+from pyrovae.objectives import Objective
 from pyrovae.training import weights
 from pyrovae.training.check import datum_scale
 from pyrovae.training.fitted import Fit
@@ -43,6 +44,8 @@ class State:
         step: optimiser steps so far.
         loss_sum: the sum of the losses of that epoch, nats.
         count: the data that it is over.
+        spoken_for: the data that its losses speak for, scales of plates included.
+        elbo: the sum of all unweighted ELBOs at the beginning of that epoch, where the loss tells them.
         random: the generators at the start of that epoch.
         best: epoch, validation loss and weights of the best epoch, or None.
     """
@@ -52,6 +55,8 @@ class State:
     step: int = 0
     loss_sum: float = 0.0
     count: int = 0
+    spoken_for: float = 0.0
+    elbo: float = 0.0
     random: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
     history: History = field(default_factory=History)
@@ -80,6 +85,7 @@ class Session:
         recorder: Recorder,
     ) -> None:
         self.run, self.optimiser, self.settings, self.recorder = run, optimiser, settings, recorder
+        self.loss = loss
         self.train_data, self.validation_data = train, validation
         self.device = run.device
         self.state = State()
@@ -100,6 +106,7 @@ class Session:
             evaluations=checks,
         )
         self._scales: dict[int, float] = {}
+        self.objective = loss if isinstance(loss, Objective) else None
 
     def train(self) -> None:
         """Runs to the last epoch, or until patience ends, or Ctrl-C.
@@ -127,6 +134,7 @@ class Session:
             "history": [tuple(epoch) for epoch in self.state.history],
             "weights": weights.take(self.run.model, self.run.guide, self.run.parameters),
             "optimiser": self.optimiser.state(),
+            "objective": {} if self.objective is None else self.objective.state_dict(),
             "generators": randomness.state(self.device),
         }
 
@@ -136,6 +144,8 @@ class Session:
         self.state.history = History([Epoch(*row) for row in snapshot["history"]])
         weights.put(snapshot["weights"], self.run.model, self.run.guide, self.run.parameters)
         self.optimiser.load_state(snapshot["optimiser"])
+        if self.objective is not None:
+            self.objective.load_state_dict(snapshot["objective"])
         randomness.restore(snapshot["generators"], self.device)
         # Should the epoch have been left after its last step, its row tells that step's weight.
         self.kl_weight.fill_(self._weight(max(self.state.batch - 1, 0)))
@@ -146,8 +156,10 @@ class Session:
             args = self.run.arguments(batch)
             self.kl_weight.fill_(self._weight(state.batch))
             size = len(batch[0])
-            state.loss_sum += self._step(args) / self._scale(size, args) * size
+            scale = self._scale(size, args)
+            state.loss_sum += self._step(args) / scale * size
             state.count += size
+            state.spoken_for += scale
             state.batch += 1
             state.step += 1
             if interrupt.requested:
@@ -208,15 +220,19 @@ class Session:
             )
         train_loss, rate = state.loss_sum / state.count, self.optimiser.learning_rate
         validation_loss = self._validate()
-        weight = float(self.kl_weight)
-        row = Epoch(state.epoch + 1, state.step, train_loss, validation_loss, weight, rate)
+        weight = self._last_weight()
+        elbo = self._train_elbo(train_loss)
+        row = Epoch(state.epoch + 1, state.step, train_loss, validation_loss, weight, rate, elbo)
         state.history.append(row)
         self.optimiser.end_epoch(train_loss if math.isnan(validation_loss) else validation_loss)
         if validation_loss < (state.best["value"] if state.best else math.inf):
             kept = weights.take(self.run.model, self.run.guide, self.run.parameters)
             state.best = {"epoch": row.epoch, "value": validation_loss, "weights": kept}
-        state.epoch, state.batch, state.loss_sum, state.count, state.random = row.epoch, 0, 0.0, 0, None
-        self.recorder.log(row)
+        state.epoch, state.batch, state.random = row.epoch, 0, None
+        state.loss_sum, state.count, state.spoken_for = 0.0, 0, 0.0
+        if self.objective is not None:
+            state.elbo = float(self.objective.state["elbo"])
+        self.recorder.log(row, {} if self.objective is None else self.objective.values())
 
     def _validate(self) -> float:
         """The negative, unweighted ELBO per held-out datum, with the same noise at every epoch."""
@@ -251,11 +267,29 @@ class Session:
         passes = self.state.epoch + (batch / steps if steps else 0.0)
         return min(1.0, passes / self.settings.kl_warmup)
 
+    def _last_weight(self) -> float:
+        """The KL weight of the last step: the warm-up's, or the objective's own."""
+        own = {} if self.objective is None else self.objective.values()
+        return float(self.kl_weight) * own.get("beta", getattr(self.objective, "beta", 1.0))
+
+    def _train_elbo(self, train_loss: float) -> float:
+        """The unweighted ELBO of the epoch's steps, per datum; NaN where it isn't known."""
+        if self.objective is not None:
+            return (float(self.objective.state["elbo"]) - self.state.elbo) / self.state.spoken_for
+        plain = unweighted(self.loss) is self.loss and not self.settings.kl_warmup
+        return -train_loss if plain else math.nan
+
+    def _warmup(self) -> float:
+        """After how many epochs the weights stay as they are."""
+        steps = self.train_data.steps
+        length = self.objective.length / steps if self.objective is not None and steps else 0.0
+        return max(self.settings.kl_warmup, length)
+
     def _has_lost_patience(self) -> bool:
         state, patience = self.state, self.settings.patience
         if patience is None or state.best is None:
             return False
-        since = max(state.best["epoch"], math.ceil(self.settings.kl_warmup))
+        since = max(state.best["epoch"], math.ceil(self._warmup()))
         return state.epoch - since >= patience
 
 

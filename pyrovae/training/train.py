@@ -13,6 +13,7 @@ from pyro.infer import Trace_ELBO
 from pyrovae import randomness
 from pyrovae.data import Batches, Splits, as_batches
 from pyrovae.engine.optimiser import Optim, Optimiser
+from pyrovae.objectives import Objective
 from pyrovae.training.check import Survey, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
@@ -56,7 +57,8 @@ def fit(
             tensors as it takes.
         validation: held-out data; scored each epoch by the unweighted ELBO with the same noise every time.
             With it the returned weights are those of the best epoch, without it those of the last.
-        loss: a ``pyro.infer`` ELBO, or a callable; by default ``Trace_ELBO()``.
+        loss: one of :mod:`pyrovae.objectives`, a ``pyro.infer`` ELBO, or a callable; by default
+            ``Trace_ELBO()``.
         optim: a Pyro optimiser, a torch optimiser, or what makes one: ``partial(torch.optim.SGD, lr=0.1)``;
             by default Adam with a learning rate of 1e-3.
         epochs: passes over the data.
@@ -112,9 +114,14 @@ def fit(
     with randomness.isolated(place), run.parameters.active():
         pyro.set_rng_seed(seed)
         found = _look(run, train, held_out)
+        loss = with_plates(loss, found.nesting)
+        if isinstance(loss, Objective):
+            if train.steps:
+                loss.begin(train.steps)
+            with run.evaluating():
+                loss.prepare(run.model, run.guide, *run.arguments(train.first()))
         optimiser.start(run.parameters.unconstrained())
         recorder.begin(_config(run, optimiser, loss, settings, train, place))
-        loss = with_plates(loss, found.nesting)
         session = Session(run, loss, optimiser, train, held_out, settings, recorder)
         pyro.set_rng_seed(seed)
         if snapshot is not None:
@@ -161,7 +168,7 @@ def _config(
         **facts(run.model, run.guide),
         "settings": {
             **settings.facts(),
-            "loss": type(loss).__name__,
+            "loss": repr(loss) if isinstance(loss, Objective) else type(loss).__name__,
             "optimiser": optimiser.describe(),
         },
         "data": {

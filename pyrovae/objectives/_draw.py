@@ -201,7 +201,7 @@ def _stacked(runs: list[Draw], layout: Layout) -> Draw:
                 )
             )
         log_q = torch.cat([copy.log_q for copy in copies], layout.dim)
-        return dataclasses.replace(copies[0], log_q=log_q)
+        return dataclasses.replace(copies[0], log_q=log_q, runs=tuple(copies))
 
     first = runs[0]
     return Draw(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyrovae.objectives._terms import Latent, Layout
+from pyrovae.objectives._terms import Latent
 
 
-def followed(
-    target: Tensor, latents: list[Latent], layout: Layout, coefficient: Tensor | None = None
-) -> Tensor | None:
+def followed(target: Tensor, latents: list[Latent]) -> Tensor | None:
     r"""A surrogate whose gradient is that of a target along the paths of its draws, and no other.
 
     The values of cut sites are leaves :math:`z_i`; their paths :math:`g_i(\phi, z_{<i})` may lead over
     earlier ones. It is :math:`\sum_i \langle a_i, g_i(\phi) \rangle` with
 
-    .. math:: a_i = c\,\frac{\partial T}{\partial z_i}
+    .. math:: a_i = \frac{\partial T}{\partial z_i}
         + \sum_{j > i} \Big(\frac{\partial g_j}{\partial z_i}\Big)^{\!\top} a_j
 
     taken from the last to the first and then held fixed.
@@ -24,7 +22,6 @@ def followed(
     Arguments:
         target: :math:`T`, a scalar.
         latents: the guide's sites, in its order.
-        coefficient: :math:`c`, for each particle and entry of the data plate: ``(particles, plates...)``.
 
     Returns: a scalar, or None where no site was cut.
     """
@@ -35,11 +32,6 @@ def followed(
     paths = [latent.drawn.path for latent in cut if latent.drawn.path is not None]
     found = torch.autograd.grad(target, leaves, retain_graph=True, allow_unused=True)
     adjoints = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
-    if coefficient is not None:
-        adjoints = [
-            adjoint * _fitted(coefficient, latent, layout)
-            for adjoint, latent in zip(adjoints, cut, strict=True)
-        ]
     for j in range(len(cut) - 1, 0, -1):
         reached = torch.autograd.grad(paths[j], leaves[:j], adjoints[j], retain_graph=True, allow_unused=True)
         for i, gradient in enumerate(reached):
@@ -47,10 +39,3 @@ def followed(
                 adjoints[i] = adjoints[i] + gradient
     parts = [(path * adjoint.detach()).sum() for path, adjoint in zip(paths, adjoints, strict=True)]
     return torch.stack(parts).sum()
-
-
-def _fitted(coefficient: Tensor, latent: Latent, layout: Layout) -> Tensor:
-    """The coefficient with the dimensions of a site's value."""
-    if layout.particles == 1:
-        coefficient = coefficient.squeeze(0)
-    return coefficient.reshape(*coefficient.shape, *[1] * len(latent.guide.event_shape))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -12,50 +16,61 @@ from pyrovae.objectives.baselines import Baseline, Cost
 from pyrovae.objectives.estimators import ScoreFunction
 
 
-def scored(drawn: Draw, terms: list[Term], state: State) -> list[Tensor]:
-    r"""For each score-function site the surrogate of its part of the bound's gradient; baselines learn.
+class Scores(NamedTuple):
+    """The score-function part of a surrogate, which is maximised.
+
+    Attributes:
+        parts: for each site a scalar whose gradient is the site's part of the bound's.
+        losses: what trains the baselines, to be minimised.
+    """
+
+    parts: list[Tensor]
+    losses: list[Tensor]
+
+
+def scored(drawn: Draw, terms: list[Term], state: State) -> Scores:
+    r"""The score-function sites of a sum of terms; their baselines learn.
 
     .. math:: \log q(z_i)\, \big(c_i - b_i\big), \qquad c_i = \sum_{t \text{ may depend on } z_i} t
 
-    with everything but the first factor held fixed. Losses that train baselines come with a minus sign, as
-    the surrogate is maximised.
+    with everything but the first factor held fixed; summed over particles.
     """
-    parts = []
+    scores = Scores([], [])
     for latent in drawn.latents:
-        if not isinstance(latent.estimator, ScoreFunction):
-            continue
-        advantage, losses = _advantage(drawn, latent, _cost(drawn, terms, latent), state)
-        plates = latent.plates
-        parts.append(drawn.expectation(latent.log_score * advantage, plates, fixed=True).sum())
-        parts += [-loss * drawn.layout.particles for loss in losses]
-    return parts
+        if isinstance(latent.estimator, ScoreFunction):
+            given = Cost(
+                _cost(drawn, terms, latent),
+                (drawn.layout.dim, drawn.layout.particles),
+                drawn.data,
+                latent.name,
+                drawn.args,
+            )
+            advantage, losses = baselined(given, latent.estimator.baselines, state)
+            part = drawn.expectation(latent.log_score * advantage, latent.plates, fixed=True).sum()
+            scores.parts.append(part)
+            scores.losses.extend(losses)
+    return scores
 
 
-def predicted(
-    baseline: Baseline, cost: Tensor, latent: Latent, drawn: Draw, state: State
-) -> tuple[Tensor, list[Tensor]]:
-    """A cost ``(particles, n)`` without what a baseline predicts of it, and the loss that trains that."""
-    data = None if drawn.data is None else -1
-    given = Cost(cost, (-2, cost.shape[0]), data, latent.name, drawn.args)
-    prediction, loss = baseline.predict(given, state, learn=True)
-    return cost - prediction, [] if loss is None else [loss]
-
-
-def _advantage(drawn: Draw, latent: Latent, cost: Tensor, state: State) -> tuple[Tensor, list[Tensor]]:
-    """A site's cost without its baselines, each applied to what the earlier leave; and what trains them."""
+def baselined(cost: Cost, baselines: Iterable[Baseline], state: State) -> tuple[Tensor, list[Tensor]]:
+    """A cost without what baselines predict, each of what the earlier leave; and what trains them."""
     losses = []
-    for baseline in latent.estimator.baselines:  # type: ignore[attr-defined]
-        given = Cost(cost, (drawn.layout.dim, drawn.layout.particles), drawn.data, latent.name, drawn.args)
-        prediction, loss = baseline.predict(given, state, learn=True)
-        cost = cost - prediction
+    for baseline in baselines:
+        prediction, loss = baseline.predict(cost, state, learn=True)
+        cost = replace(cost, value=cost.value - prediction)
         if loss is not None:
             losses.append(loss)
-    return cost, losses
+    return cost.value, losses
 
 
 def _cost(drawn: Draw, terms: list[Term], latent: Latent) -> Tensor:
+    """What a site's draw may have a part in, by entry of its plates.
+
+    What is enumerated after it is summed out, with the probabilities that its own draw led to: a baseline
+    that compares particles must not see one particle's choice weighed by another's.
+    """
     cost = torch.zeros_like(latent.log_q)
     for term in terms:
         if term.may_depend_on(latent):
-            cost = cost + drawn.expectation.onto(term.scaled, term.plates, latent.plates).detach()
+            cost = cost + drawn.expectation.onto(term.scaled, term.plates, latent).detach()
     return cost

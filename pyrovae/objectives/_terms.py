@@ -31,6 +31,7 @@ class Latent:
         plates: the dimensions of the plates it is in, counted from the right, the particles' left out.
         places: its positions among the guide's and the model's sites; what comes earlier can't depend on it.
         enumerated: its dimension where it is enumerated.
+        runs: where each particle had a run of its own, what each has drawn.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Latent:
     plates: frozenset[int]
     places: tuple[int, int]
     enumerated: int | None
+    runs: tuple[Latent, ...] = ()
+
+    @property
+    def each(self) -> tuple[Latent, ...]:
+        """The site as each run has drawn it; mostly one run of all particles."""
+        return self.runs or (self,)
 
     @property
     def log_score(self) -> Tensor:
@@ -175,13 +182,16 @@ class Expectation:
             )
         return result
 
-    def onto(self, value: Tensor, plates: frozenset[int], target: frozenset[int]) -> Tensor:
-        """A cost summed onto the plates of a site; what is enumerated in other plates is summed out first."""
-        local = [latent for latent in self._involved(value, plates) if not latent.plates <= target]
-        return self.layout.sum_plates(self._sum(value, local, fixed=True), keep=target)
+    def onto(self, value: Tensor, plates: frozenset[int], target: Latent) -> Tensor:
+        """A term summed onto the plates of a site, and over all that is enumerated but what the site sees."""
+        seen = self._involved(target.log_q, target.plates)
+        unseen = [
+            latent for latent in self._involved(value, plates) if not any(latent is other for other in seen)
+        ]
+        return self.layout.sum_plates(self._sum(value, unseen, fixed=True), keep=target.plates)
 
     def _involved(self, value: Tensor, plates: frozenset[int]) -> list[Latent]:
-        """The enumerated sites that a term depends on, and those that these depend on."""
+        """The enumerated sites that a tensor depends on, and those that these depend on."""
         dims = _enumerated_dims(value, self.layout)
         found: list[Latent] = []
         grown = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -139,6 +140,10 @@ class NeuralBaseline(Baseline):
                 )
             )
         self.net = net
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pyro hangs references on parameters that can't be pickled; copies have none.
+        return {"net": copy.deepcopy(self.net)}
 
     def begin(self, site: str, state: State, device: torch.device) -> None:
         pyro.module(f"baseline_{site}", self.net.to(device))

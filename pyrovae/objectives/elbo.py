@@ -17,7 +17,7 @@ from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._paths import followed
 from pyrovae.objectives._score import scored
 from pyrovae.objectives._terms import Latent, Term
-from pyrovae.objectives.estimators import Concrete, GumbelSoftmax
+from pyrovae.objectives.estimators import Concrete
 from pyrovae.objectives.objective import Estimators, Objective, Outcome
 from pyrovae.objectives.schedules import Schedule
 
@@ -137,20 +137,27 @@ class ELBO(Objective):
             kind = self._kind(drawn, latent)
             prior, posterior = drawn.priors.get(latent.name), drawn.posteriors[latent.name]
             if kind == "closed form" and prior is not None:
-                terms.append(_rate(-divergence(latent.guide, latent.prior), latent, prior, posterior))
+                value = self._by_run(drawn, latent, lambda run: -divergence(run.guide, run.prior))
+                terms.append(_rate(value, latent, prior, posterior))
             else:
                 if kind == "entropy":
-                    posterior = _rate(_entropy(latent), latent, posterior, posterior)
+                    posterior = _rate(self._by_run(drawn, latent, _entropy), latent, posterior, posterior)
                 terms += [posterior] if prior is None else [prior, posterior]
         return terms
+
+    def _by_run(self, drawn: Draw, latent: Latent, of: Callable[[Latent], Tensor]) -> Tensor:
+        """What the distributions of a site come to, of all runs side by side."""
+        if not latent.runs:
+            return of(latent)
+        return torch.cat([of(run).expand(run.log_q.shape) for run in latent.runs], drawn.layout.dim)
 
     def _kind(self, drawn: Draw, latent: Latent) -> str:
         """How the term of a latent site is computed: "closed form", "entropy", or why by Monte Carlo."""
         if latent.enumerated is not None:
             return "exact, enumerated"
         why = _no_closed_form(drawn, latent)
-        hard = isinstance(latent.estimator, GumbelSoftmax) and not isinstance(latent.estimator, Concrete)
-        if why is not None and (self.kl == "closed" or hard):
+        soft = latent.drawn.densities is not None and not isinstance(latent.estimator, Concrete)
+        if why is not None and (self.kl == "closed" or soft):
             raise ValueError(
                 explain(
                     f"site {latent.name!r}",
@@ -159,7 +166,7 @@ class ELBO(Objective):
                     remedy='Use kl="auto", or register one with torch.distributions.kl.register_kl.',
                 )
             )
-        if hard:
+        if soft:
             return "closed form"
         if self.kl == "entropy" and not latent.estimator.is_cut and latent.drawn.densities is None:
             return "entropy"
@@ -184,12 +191,14 @@ class ELBO(Objective):
             else term
             for term in terms
         ]
-        parts = [self._total(drawn, kept)]
-        if cut:
-            path = followed(self._total(drawn, terms), drawn.latents, drawn.layout)
-            parts += [] if path is None else [path]
-        parts += [part / self.num_particles for part in scored(drawn, terms, self.state)]
-        return -torch.stack(parts).sum()
+        scores = scored(drawn, terms, self.state)
+        score = sum(scores.parts, torch.zeros_like(terms[0].value.sum())) / self.num_particles
+        surrogate = self._total(drawn, kept) + score
+        # The draw of a cut site moves the densities of score-function sites that come after it.
+        path = followed(self._total(drawn, terms) + score, drawn.latents)
+        if path is not None:
+            surrogate = surrogate + path
+        return sum(scores.losses, -surrogate)
 
     def _schedules(self) -> Iterator[Schedule]:
         if isinstance(self.beta, Schedule):
@@ -229,7 +238,7 @@ def _no_closed_form(drawn: Draw, latent: Latent) -> str | None:
         return "its prior depends on what is summed out"
     if latent.estimator.is_cut:
         return f"{type(latent.estimator).__name__} differentiates the densities"
-    if latent.drawn.densities is not None:
+    if isinstance(latent.estimator, Concrete):
         return "relaxed densities"
     if isinstance(latent.guide, dist.Delta):
         return "a point, or a density that comes with its value"

@@ -243,11 +243,12 @@ class GumbelSoftmax(Estimator):
     def draw(self, fn: Any, setting: Setting) -> Drawn:
         relaxed = _relaxed(fn, _at(self.temperature, setting.step))
         soft = _into_support(fn, relaxed.rsample())
-        if not self.hard:
-            return Drawn(soft, densities=None)
         with torch.no_grad():
             hard = _rounded(fn, soft)
-        return Drawn(hard + (soft - soft.detach()))
+        if self.hard:
+            return Drawn(hard + (soft - soft.detach()))
+        # A soft value has no density under the discrete distributions: theirs are read at the hard one.
+        return Drawn(soft, densities=lambda guide, prior: (guide.log_prob(hard), prior.log_prob(hard)))
 
     def schedules(self) -> list[Schedule]:
         return [self.temperature] if isinstance(self.temperature, Schedule) else []
@@ -263,8 +264,7 @@ class Concrete(GumbelSoftmax):
         \big[\log p(x \mid z) + \log p_{\tau'}(z) - \log q_\tau(z \mid x)\big]
 
     The densities are those of the unsquashed variable (the logit, or the logarithm), which lose no digits at
-    low temperatures. Seen as an estimator for the discrete model it is biased, the less the lower the
-    temperature.
+    low temperatures. Seen as an estimator for the discrete model it is biased at any temperature.
 
     Arguments:
         temperature: :math:`\tau` of the guide, a number or a schedule.

@@ -73,8 +73,13 @@ class FreeBits(ELBO):
         """A term and its parts, ``(..., groups)``."""
         if self.per == "site" or not latent.guide.event_shape:
             return term, term.value.unsqueeze(-1)
-        parts = _elements(latent, term)
-        if parts is None:
+        parts = []
+        for run in latent.each:
+            found = _elements(run, term)
+            if found is not None:
+                found = found.flatten(-len(run.guide.event_shape))
+                parts.append(found.expand(*run.log_q.shape, found.shape[-1]))
+        if not parts:
             raise ValueError(
                 explain(
                     f"site {latent.name!r}",
@@ -83,9 +88,8 @@ class FreeBits(ELBO):
                     remedy='Use FreeBits(per="site").',
                 )
             )
-        parts = parts.flatten(-len(latent.guide.event_shape))
-        parts = parts.expand(*term.value.shape, parts.shape[-1])
-        return term, parts if latent.mask is None else torch.where(latent.mask[..., None], parts, 0.0)
+        together = torch.cat(parts, drawn.layout.dim - 1)
+        return term, together if latent.mask is None else torch.where(latent.mask[..., None], together, 0.0)
 
     def _options(self) -> list[str]:
         return [*super()._options(), f"nats={self.nats}", f"per={self.per!r}"]

@@ -72,7 +72,7 @@ class GECO(ELBO):
         multiplier = self.state.get("geco.multiplier", error.device)
         average = self.state.get("geco.average", error.device)
         begun = self.state.get("geco.begun", error.device)
-        factor = multiplier.to(error.dtype)
+        factor = multiplier.clone().to(error.dtype)
         loss = factor * error * drawn.count - self._total(drawn, latent)
 
         def learn() -> None:

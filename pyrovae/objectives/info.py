@@ -136,6 +136,5 @@ def _samples(latent: Latent) -> tuple[Tensor, Tensor]:
     """The draws of the aggregate posterior, and as many of the prior, ``(m, d)``."""
     dim = latent.value.shape[-1]
     with torch.no_grad():
-        prior = latent.prior.sample()
-    prior = prior.expand(latent.value.shape)
-    return latent.value.reshape(-1, dim), prior.reshape(-1, dim)
+        prior = [run.prior.sample().expand(run.value.shape).reshape(-1, dim) for run in latent.each]
+    return torch.cat([run.value.reshape(-1, dim) for run in latent.each]), torch.cat(prior)

@@ -98,6 +98,10 @@ class Lagging(ELBO):
                 parameter.grad = None
         return loss
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Parameters are another process's own: it looks at its pair anew.
+        return {**vars(self), "_of_model": set(), "_is_prepared": False}
+
     def prepare(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> None:
         if self._is_prepared:
             return

@@ -11,13 +11,15 @@ from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._paths import followed
 from pyrovae.objectives._power_means import Part, costs_of, left_out, value_of, weights_of
-from pyrovae.objectives._score import predicted
+from pyrovae.objectives._score import baselined
 from pyrovae.objectives._terms import Latent, Term
-from pyrovae.objectives.baselines import LeaveOneOut
+from pyrovae.objectives.baselines import Cost, LeaveOneOut
 from pyrovae.objectives.estimators import (
+    Concrete,
     DoublyReparameterized,
     Enumerate,
     Estimator,
+    GumbelSoftmax,
     Pathwise,
     ScoreFunction,
     StickingTheLanding,
@@ -47,6 +49,12 @@ class MultiSample(Objective):
                 "the logarithm of a mean over particles has no exact expectation; "
                 "leave the site out of the guide and mark it in the model, and it is summed out"
             )
+        if (
+            isinstance(estimator, GumbelSoftmax)
+            and not isinstance(estimator, Concrete)
+            and not estimator.hard
+        ):
+            return "a soft draw has no weight under the discrete distributions; take hard=True, or Concrete"
         model, guide = self._parts()
         if model != guide and isinstance(estimator, Pathwise) and not estimator.is_cut:
             return "it trains model and guide by different bounds, which one path can't tell apart"
@@ -87,34 +95,35 @@ class MultiSample(Objective):
         of_guide = weights_of(fixed, guide_parts)
         of_model = of_guide if model_parts == guide_parts else weights_of(fixed, model_parts)
         log_p = log_weight_of(drawn, [*drawn.likelihood, *drawn.priors.values()])
-        parts = [(scale * of_model.direct * log_p).sum()]
+        surrogate = (scale * of_model.direct * log_p).sum()
         uncut = [drawn.posteriors[latent.name] for latent in drawn.latents if latent.drawn.path is None]
         if uncut:
-            parts.append((scale * of_guide.direct * log_weight_of(drawn, uncut)).sum())
+            surrogate = surrogate + (scale * of_guide.direct * log_weight_of(drawn, uncut)).sum()
         doubly = any(isinstance(latent.estimator, DoublyReparameterized) for latent in drawn.latents)
-        coefficient = (of_guide.path if doubly else of_guide.direct) * scale
-        path = followed(log_weight.sum(), drawn.latents, drawn.layout, _spread(drawn, coefficient))
-        parts += [] if path is None else [path]
+        target = (scale * (of_guide.path if doubly else of_guide.direct) * log_weight).sum()
         for latent in drawn.latents:
             if isinstance(latent.estimator, ScoreFunction):
-                parts += self._scored(drawn, latent, fixed, guide_parts, scale)
-        return torch.stack(parts).sum()
+                score = drawn.rows(latent.log_score, latent.plates)
+                advantage, losses = self._advantage(drawn, latent, fixed, guide_parts)
+                surrogate = surrogate + (scale * score * advantage).sum() - sum(losses, torch.zeros(()))
+                # The draw of a cut site moves the densities of score-function sites that come after it. Of
+                # these the path coefficient has counted log w once already.
+                own = advantage - of_guide.direct if doubly else advantage
+                target = target + (scale * score * own).sum()
+        path = followed(target, drawn.latents)
+        return surrogate if path is None else surrogate + path
 
-    def _scored(
-        self, drawn: Draw, latent: Latent, log_weight: Tensor, parts: list[Part], scale: Tensor | float
-    ) -> list[Tensor]:
-        """The score-function part of one site, and what trains its baselines."""
+    def _advantage(
+        self, drawn: Draw, latent: Latent, log_weight: Tensor, parts: list[Part]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """A site's cost for each particle and datum, without its baselines; and what trains these."""
         estimator: ScoreFunction = latent.estimator  # type: ignore[assignment]
         cost = costs_of(log_weight, parts)
         if any(isinstance(baseline, LeaveOneOut) for baseline in estimator.baselines):
             cost = cost - left_out(log_weight, parts)
-        losses: list[Tensor] = []
-        for baseline in estimator.baselines:
-            if not isinstance(baseline, LeaveOneOut):
-                cost, loss = predicted(baseline, cost, latent, drawn, self.state)
-                losses += loss
-        score = drawn.rows(latent.log_score, latent.plates)
-        return [(scale * score * cost).sum(), *(-loss for loss in losses)]
+        others = [baseline for baseline in estimator.baselines if not isinstance(baseline, LeaveOneOut)]
+        data = None if drawn.data is None else -1
+        return baselined(Cost(cost, (-2, cost.shape[0]), data, latent.name, drawn.args), others, self.state)
 
     def _check(self, drawn: Draw) -> None:
         drawn.check_local(type(self).__name__)
@@ -161,11 +170,3 @@ def scale_of(drawn: Draw) -> Tensor | float:
     plates = frozenset() if drawn.data is None else frozenset({drawn.data})
     laid = scale.expand(torch.broadcast_shapes(scale.shape, (1,) * (drawn.layout.nesting + 1)))
     return drawn.rows(laid, plates)[0]
-
-
-def _spread(drawn: Draw, values: Tensor) -> Tensor:
-    """``(particles, n)`` in the dimensions of particles and plates."""
-    shape = [1] * drawn.layout.nesting
-    if drawn.data is not None:
-        shape[drawn.data] = values.shape[-1]
-    return values.reshape(values.shape[0], *shape)

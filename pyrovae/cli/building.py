@@ -88,16 +88,18 @@ def arguments(
     """
     known = inspect.signature(thing).parameters
     hints = _hints(thing)
-    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    typed = _typed_options(hints)
+    open_ended = typed is None and any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    hints = {**hints, **(typed or {})}
     found = {}
     for name, value in given.items():
-        if name not in known and not open_ended:
+        if name not in known and not open_ended and name not in (typed or {}):
             raise ValueError(
                 explain(
                     f"--{where}.{name}",
                     expected=f"an option of {getattr(thing, '__qualname__', thing)}",
                     got="an unknown name",
-                    remedy=nearest(name, known),
+                    remedy=nearest(name, [n for n in [*known, *(typed or {})] if n != "options"]),
                 )
             )
         found[name] = _value(value, known.get(name), hints.get(name), references, f"{where}.{name}")
@@ -154,6 +156,14 @@ def _hints(thing: Any) -> dict[str, Any]:
         return typing.get_type_hints(thing.__init__ if inspect.isclass(thing) else thing)
     except Exception:  # a hint that can't be evaluated at run time says nothing
         return {}
+
+
+def _typed_options(hints: dict[str, Any]) -> dict[str, Any] | None:
+    """The keywords that ``**options: Unpack[...]`` stands for, with their types; None where there is none."""
+    for hint in hints.values():
+        if typing.get_origin(hint) is typing.Unpack:
+            return typing.get_type_hints(typing.get_args(hint)[0])
+    return None
 
 
 def _takes_text(hint: Any) -> bool:

@@ -7,23 +7,23 @@ from pyrovae.objectives.capacity import CapacityELBO
 from pyrovae.objectives.discrepancy import Gaussian, InverseMultiquadric, Kernel, squared_mmd
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.estimators import (
-    Concrete,
     DoublyReparameterized,
     Enumerate,
     Estimator,
-    GumbelSoftmax,
     Pathwise,
     ScoreFunction,
     StickingTheLanding,
-    StraightThrough,
 )
+from pyrovae.objectives.explaining import explain
 from pyrovae.objectives.explanation import Explanation
 from pyrovae.objectives.free_bits import FreeBits
 from pyrovae.objectives.geco import GECO
 from pyrovae.objectives.info import WAE, InfoVAE
 from pyrovae.objectives.lagging import Lagging
 from pyrovae.objectives.objective import Objective
+from pyrovae.objectives.relaxed import Concrete, GumbelSoftmax, StraightThrough
 from pyrovae.objectives.schedules import Cyclical, Exponential, Linear, Schedule, Sigmoid
+from pyrovae.objectives.termwise import Termwise
 from pyrovae.objectives.wake_sleep import ReweightedWakeSleep
 
 __all__ = [
@@ -65,5 +65,7 @@ __all__ = [
     "Sigmoid",
     "StickingTheLanding",
     "StraightThrough",
+    "Termwise",
+    "explain",
     "squared_mmd",
 ]

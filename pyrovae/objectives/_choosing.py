@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyro.distributions as dist
+from torch import nn
 
 from pyrovae.errors import explain, nearest
 from pyrovae.objectives._read import sites_of
 from pyrovae.objectives._state import State
 from pyrovae.objectives._terms import Latent
-from pyrovae.objectives.baselines import DecayingAverage, LeaveOneOut
+from pyrovae.objectives.baselines import DecayingAverage, LeaveOneOut, NeuralBaseline
 from pyrovae.objectives.estimators import Enumerate, Estimator, Pathwise, ScoreFunction
 from pyrovae.objectives.schedules import Schedule
 
@@ -69,6 +70,12 @@ class Chooser:
         """Those of the estimators that were asked for."""
         asked = [self.everywhere] if self.everywhere else list(self.by_name.values())
         return [schedule for estimator in asked for schedule in estimator.schedules()]
+
+    def networks(self) -> list[nn.Module]:
+        """Those of the baselines that were asked for."""
+        asked = [self.everywhere] if self.everywhere else list(self.by_name.values())
+        baselines = [b for e in asked if isinstance(e, ScoreFunction) for b in e.baselines]
+        return [baseline.net for baseline in baselines if isinstance(baseline, NeuralBaseline)]
 
     def check_names(self, guide_trace: Any) -> None:
         """Refuses estimators for sites that aren't there.

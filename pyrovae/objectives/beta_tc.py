@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -13,13 +13,14 @@ from torch.distributions import Independent
 from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._terms import Latent, Term
-from pyrovae.objectives.elbo import ELBO, Weighed, weight
 from pyrovae.objectives.estimators import Estimator
 from pyrovae.objectives.explanation import describe
-from pyrovae.objectives.schedules import Schedule
+from pyrovae.objectives.objective import Options
+from pyrovae.objectives.schedules import Schedule, weight
+from pyrovae.objectives.termwise import Termwise, Weighed
 
 
-class BetaTC(ELBO):
+class BetaTC(Termwise):
     r"""The :math:`\beta`-TC-VAE: the KL term in three parts, with a weight for each.
 
     .. math:: \mathbb E_q[\log p(x \mid z)] - \alpha\, I_q(x; z)
@@ -37,7 +38,7 @@ class BetaTC(ELBO):
         num_data: :math:`N`, the size of the data set.
         beta: :math:`\beta`, of the total correlation; a number or a schedule.
         alpha, gamma: of the mutual information, and of the dimension-wise divergence.
-        options: as of :class:`ELBO`.
+        options: as of :class:`Termwise`.
 
     It needs one particle, reparameterized sites, and guides that factorise over the latent's dimensions.
 
@@ -55,7 +56,7 @@ class BetaTC(ELBO):
         beta: float | Schedule = 6.0,
         alpha: float | Schedule = 1.0,
         gamma: float | Schedule = 1.0,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         if not isinstance(num_data, int) or num_data < 1:
             raise ValueError(
@@ -66,17 +67,8 @@ class BetaTC(ELBO):
                     remedy="Try len(x_train).",
                 )
             )
-        if options.pop("num_particles", 1) != 1 or options.pop("kl", "monte carlo") != "monte carlo":
-            raise ValueError(
-                explain(
-                    "BetaTC",
-                    expected="one particle, and its densities by Monte Carlo",
-                    got="other options",
-                    remedy="Leave num_particles and kl out.",
-                )
-            )
-        super().__init__(1, kl="monte carlo", beta=beta, **options)
-        self.num_data = num_data
+        super().__init__(1, kl="monte carlo", **options)
+        self.num_data, self.beta = num_data, weight("beta", beta)
         self.alpha, self.gamma = weight("alpha", alpha), weight("gamma", gamma)
 
     def refuses(self, estimator: Estimator) -> str | None:
@@ -123,7 +115,7 @@ class BetaTC(ELBO):
 
     def _schedules(self) -> Iterator[Schedule]:
         yield from super()._schedules()
-        yield from (value for value in (self.alpha, self.gamma) if isinstance(value, Schedule))
+        yield from (value for value in (self.alpha, self.beta, self.gamma) if isinstance(value, Schedule))
 
     def _options(self) -> list[str]:
         return [

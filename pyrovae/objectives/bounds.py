@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Unpack
 
 from pyrovae.errors import explain
 from pyrovae.objectives._power_means import Part
 from pyrovae.objectives.multi_sample import MultiSample
+from pyrovae.objectives.objective import Options
 
 
 class IWAE(MultiSample):
@@ -39,7 +40,7 @@ class IWAE(MultiSample):
         torch.Size([3])
     """
 
-    def __init__(self, num_particles: int = 50, **options: Any) -> None:
+    def __init__(self, num_particles: int = 50, **options: Unpack[Options]) -> None:
         super().__init__(num_particles, **options)
 
     def _parts(self) -> tuple[list[Part], list[Part]]:
@@ -61,7 +62,7 @@ class CIWAE(MultiSample):
         https://arxiv.org/abs/1802.04537
     """
 
-    def __init__(self, beta: float = 0.5, num_particles: int = 50, **options: Any) -> None:
+    def __init__(self, beta: float = 0.5, num_particles: int = 50, **options: Unpack[Options]) -> None:
         if not 0 <= beta <= 1:
             raise ValueError(
                 explain("CIWAE, beta", expected="a number in [0, 1]", got=repr(beta), remedy="Try 0.05.")
@@ -91,7 +92,7 @@ class MIWAE(MultiSample):
         https://arxiv.org/abs/1802.04537
     """
 
-    def __init__(self, num_groups: int = 8, group_size: int = 8, **options: Any) -> None:
+    def __init__(self, num_groups: int = 8, group_size: int = 8, **options: Unpack[Options]) -> None:
         for name, value in (("num_groups", num_groups), ("group_size", group_size)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(
@@ -150,7 +151,7 @@ class Renyi(MultiSample):
         Li and Turner, 2016, Rényi Divergence Variational Inference, https://arxiv.org/abs/1602.02311
     """
 
-    def __init__(self, alpha: float = 0.5, num_particles: int = 50, **options: Any) -> None:
+    def __init__(self, alpha: float = 0.5, num_particles: int = 50, **options: Unpack[Options]) -> None:
         if not isinstance(alpha, int | float) or not math.isfinite(alpha):
             raise ValueError(
                 explain("Renyi, alpha", expected="a finite number", got=repr(alpha), remedy="Try 0.5.")
@@ -184,7 +185,7 @@ class CUBO(MultiSample):
         https://arxiv.org/abs/1611.00328
     """
 
-    def __init__(self, num_particles: int = 50, *, order: float = 2.0, **options: Any) -> None:
+    def __init__(self, num_particles: int = 50, *, order: float = 2.0, **options: Unpack[Options]) -> None:
         if not isinstance(order, int | float) or not 1 <= order < math.inf:
             raise ValueError(
                 explain("CUBO, order", expected="a number of at least 1", got=repr(order), remedy="Try 2.0.")

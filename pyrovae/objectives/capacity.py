@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Unpack
 
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._terms import Term
-from pyrovae.objectives.elbo import ELBO, Weighed, weight
-from pyrovae.objectives.schedules import Linear, Schedule
+from pyrovae.objectives.schedules import Linear, Schedule, weight
+from pyrovae.objectives.termwise import TermOptions, Termwise, Weighed
 
 
-class CapacityELBO(ELBO):
+class CapacityELBO(Termwise):
     r"""The capacity-annealed :math:`\beta`-VAE: the rate is held at a capacity.
 
     .. math:: \mathbb E_q[\log p(x \mid z)] - \gamma\, \big|\mathrm{KL}(q(z \mid x) \,\|\, p(z)) - C\big|
@@ -21,7 +21,7 @@ class CapacityELBO(ELBO):
     Arguments:
         capacity: :math:`C`, nats per datum; a number, or a schedule such as ``Linear(0, 25, epochs=50)``.
         gamma: :math:`\gamma`, the weight of the distance.
-        num_particles, options: as of :class:`ELBO`.
+        num_particles, options: as of :class:`Termwise`.
 
     Raises:
         ValueError: for a negative number.
@@ -36,7 +36,7 @@ class CapacityELBO(ELBO):
         *,
         gamma: float | Schedule = 100.0,
         num_particles: int = 1,
-        **options: Any,
+        **options: Unpack[TermOptions],
     ) -> None:
         super().__init__(num_particles, **options)
         self.capacity = weight("capacity", Linear(0.0, 25.0, epochs=20) if capacity is None else capacity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from pyrovae.distributions import per_dimension
 from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._terms import Latent, Term
-from pyrovae.objectives.elbo import ELBO, Weighed
 from pyrovae.objectives.explanation import describe
+from pyrovae.objectives.termwise import TermOptions, Termwise, Weighed
 
 Group = Literal["dimension", "site"]
 
 
-class FreeBits(ELBO):
+class FreeBits(Termwise):
     r"""The ELBO whose KL terms aren't pushed below a number of nats.
 
     .. math:: \mathbb E_q[\log p(x \mid z)] - \sum_g \max\big(\lambda,\; \overline{\mathrm{KL}}_g\big)
@@ -30,7 +30,7 @@ class FreeBits(ELBO):
     Arguments:
         nats: :math:`\lambda`, for each group, nats per datum.
         per: what a group is: "dimension" of a latent vector, or "site".
-        num_particles, options: as of :class:`ELBO`.
+        num_particles, options: as of :class:`Termwise`.
 
     Raises:
         ValueError: by site, where the dimensions of a latent vector can't be told apart: both distributions
@@ -42,7 +42,12 @@ class FreeBits(ELBO):
     """
 
     def __init__(
-        self, nats: float = 0.1, *, per: Group = "dimension", num_particles: int = 1, **options: Any
+        self,
+        nats: float = 0.1,
+        *,
+        per: Group = "dimension",
+        num_particles: int = 1,
+        **options: Unpack[TermOptions],
     ) -> None:
         super().__init__(num_particles, **options)
         if per not in get_args(Group):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Unpack
 
 import torch
 
 from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._terms import Term
-from pyrovae.objectives.elbo import ELBO, Weighed
+from pyrovae.objectives.termwise import TermOptions, Termwise, Weighed
 
 
-class GECO(ELBO):
+class GECO(Termwise):
     r"""Generalised ELBO with constrained optimisation: as little rate as a given reconstruction needs.
 
     .. math:: \min_{\theta, \phi} \max_{\lambda \ge 0} \; \mathrm{KL}(q(z \mid x) \,\|\, p(z)) + \lambda\, C,
@@ -26,7 +26,7 @@ class GECO(ELBO):
         tolerance: :math:`\tau`, the reconstruction error that is good enough, nats per datum.
         rate: :math:`\eta`, how fast the multiplier follows.
         decay: of the moving average.
-        num_particles, options: as of :class:`ELBO`.
+        num_particles, options: as of :class:`Termwise`.
 
     References:
         Rezende and Viola, 2018, Taming VAEs, https://arxiv.org/abs/1810.00597
@@ -42,7 +42,7 @@ class GECO(ELBO):
         rate: float = 0.1,
         decay: float = 0.99,
         num_particles: int = 1,
-        **options: Any,
+        **options: Unpack[TermOptions],
     ) -> None:
         super().__init__(num_particles, **options)
         if not isinstance(tolerance, int | float) or not math.isfinite(tolerance) or tolerance == 0:

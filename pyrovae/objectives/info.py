@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -12,11 +12,12 @@ from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._terms import Latent, Term
 from pyrovae.objectives.beta_tc import needs_path
 from pyrovae.objectives.discrepancy import InverseMultiquadric, Kernel, squared_mmd
-from pyrovae.objectives.elbo import ELBO, Weighed, weight
 from pyrovae.objectives.estimators import Estimator
+from pyrovae.objectives.schedules import weight
+from pyrovae.objectives.termwise import TermOptions, Termwise, Weighed
 
 
-class InfoVAE(ELBO):
+class InfoVAE(Termwise):
     r"""The ELBO with less of its KL term, and a discrepancy between aggregate posterior and prior.
 
     .. math:: \mathbb E_q[\log p(x \mid z)] - (1 - \alpha)\, \mathrm{KL}(q(z \mid x) \,\|\, p(z))
@@ -29,7 +30,7 @@ class InfoVAE(ELBO):
         alpha: :math:`\alpha`, at most 1: the higher, the more the latents may tell about the data.
         strength: :math:`\lambda`, at least :math:`1 - \alpha`.
         kernel: of the discrepancy; by default the sum of inverse multiquadrics.
-        num_particles, options: as of :class:`ELBO`.
+        num_particles, options: as of :class:`Termwise`.
 
     It is defined for one latent vector per datum, reparameterized, whose prior is the same for all data.
 
@@ -47,7 +48,7 @@ class InfoVAE(ELBO):
         *,
         kernel: Kernel | None = None,
         num_particles: int = 1,
-        **options: Any,
+        **options: Unpack[TermOptions],
     ) -> None:
         super().__init__(num_particles, **options)
         if not isinstance(alpha, int | float) or not alpha <= 1:
@@ -108,7 +109,12 @@ class WAE(InfoVAE):
     """
 
     def __init__(
-        self, strength: float = 10.0, *, kernel: Kernel | None = None, num_particles: int = 1, **options: Any
+        self,
+        strength: float = 10.0,
+        *,
+        kernel: Kernel | None = None,
+        num_particles: int = 1,
+        **options: Unpack[TermOptions],
     ) -> None:
         super().__init__(1.0, strength, kernel=kernel, num_particles=num_particles, **options)
 

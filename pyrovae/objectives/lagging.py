@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from pyro import poutine
@@ -13,6 +13,8 @@ from pyrovae import randomness
 from pyrovae.errors import explain
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.objective import device_of
+from pyrovae.objectives.schedules import Schedule
+from pyrovae.objectives.termwise import TermOptions
 from pyrovae.types import Program
 
 
@@ -28,7 +30,7 @@ class Lagging(ELBO):
         inner: steps of the guide alone before each joint one.
         steps: how long the phase is, in steps; or
         epochs: in passes over the data, where :func:`pyrovae.fit` trains.
-        num_particles, options: as of :class:`ELBO`.
+        num_particles, beta, options: as of :class:`ELBO`.
 
     In the paper the phase ends when the mutual information of data and latents stops rising; here it has a
     length.
@@ -45,9 +47,10 @@ class Lagging(ELBO):
         steps: int | None = None,
         epochs: float | None = None,
         num_particles: int = 1,
-        **options: Any,
+        beta: float | Schedule = 1.0,
+        **options: Unpack[TermOptions],
     ) -> None:
-        super().__init__(num_particles, **options)
+        super().__init__(num_particles, beta=beta, **options)
         if not isinstance(inner, int) or inner < 1:
             raise ValueError(
                 explain("Lagging, inner", expected="1 or more", got=repr(inner), remedy="Try 10.")

@@ -15,16 +15,15 @@ from pyrovae.objectives._score import baselined
 from pyrovae.objectives._terms import Latent, Term
 from pyrovae.objectives.baselines import Cost, LeaveOneOut
 from pyrovae.objectives.estimators import (
-    Concrete,
     DoublyReparameterized,
     Enumerate,
     Estimator,
-    GumbelSoftmax,
     Pathwise,
     ScoreFunction,
     StickingTheLanding,
 )
 from pyrovae.objectives.objective import Objective, Outcome
+from pyrovae.objectives.relaxed import Concrete, GumbelSoftmax
 
 
 class MultiSample(Objective):

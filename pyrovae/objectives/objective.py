@@ -6,7 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypedDict
 
 import torch
 from pyro import poutine
@@ -24,10 +24,20 @@ from pyrovae.objectives._state import State
 from pyrovae.objectives._terms import Layout
 from pyrovae.objectives.estimators import Estimator, Pathwise
 from pyrovae.objectives.explanation import Explanation, Row
+from pyrovae.objectives.module import ObjectiveModule
 from pyrovae.objectives.schedules import Schedule
 from pyrovae.types import Program
 
 Estimators = Estimator | Mapping[str, Estimator] | None
+
+
+class Options(TypedDict, total=False):
+    """The options that every objective has, see :class:`Objective`."""
+
+    estimators: Estimators
+    max_plate_nesting: float
+    vectorize_particles: bool
+    retain_graph: bool | None
 
 
 class Outcome(NamedTuple):
@@ -114,6 +124,10 @@ class Objective(PyroELBO):
         with torch.no_grad():
             self._advance(loss.device, outcome)
         return loss + (outcome.surrogate - outcome.surrogate.detach())
+
+    def __call__(self, model: Any, guide: Any) -> ObjectiveModule:
+        """The loss of a pair of modules as a module, for loops of one's own and the Lightning Trainer."""
+        return ObjectiveModule(model, guide, self, self._chooser.networks())
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """The negative bound, summed over the data; a float, in nats."""

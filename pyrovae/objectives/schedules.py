@@ -171,7 +171,7 @@ class Sigmoid(Schedule):
         half = self.steepness / 2
         lowest = 1 / (1 + math.exp(half))
         curve = torch.sigmoid(self.steepness * (passed.clamp(max=1.0) - 0.5))
-        return (curve - lowest) / (1 - 2 * lowest)
+        return ((curve - lowest) / (1 - 2 * lowest)).clamp(min=0.0)
 
 
 class Cyclical(Schedule):
@@ -259,3 +259,18 @@ class Exponential(Schedule):
     def progress(self, passed: Tensor) -> Tensor:
         value = self.start * torch.exp(passed.clamp(max=1.0) * math.log(self.end / self.start))
         return (value - self.start) / (self.end - self.start)
+
+
+def weight(name: str, value: float | Schedule) -> float | Schedule:
+    """A weight: 0 or more, or a schedule.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(value, Schedule):
+        return value
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(
+            explain(name, expected="a number, 0 or more, or a schedule", got=repr(value), remedy="Try 1.0.")
+        )
+    return float(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from pyro import poutine
@@ -14,7 +14,7 @@ from pyrovae.objectives._power_means import Part, value_of, weights_of
 from pyrovae.objectives._read import Site, sites_of
 from pyrovae.objectives.estimators import Estimator, ScoreFunction
 from pyrovae.objectives.multi_sample import MultiSample, log_weight_of, scale_of
-from pyrovae.objectives.objective import Outcome
+from pyrovae.objectives.objective import Options, Outcome
 from pyrovae.types import Program
 
 
@@ -40,7 +40,7 @@ class ReweightedWakeSleep(MultiSample):
         Le et al., 2019, Revisiting Reweighted Wake-Sleep, https://arxiv.org/abs/1805.10469
     """
 
-    def __init__(self, num_particles: int = 10, *, sleep: float = 0.0, **options: Any) -> None:
+    def __init__(self, num_particles: int = 10, *, sleep: float = 0.0, **options: Unpack[Options]) -> None:
         if not 0 <= sleep <= 1:
             raise ValueError(
                 explain(

@@ -19,12 +19,11 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
-from pyrovae import objectives
 from pyrovae.errors import explain
-from pyrovae.objectives import Objective
+from pyrovae.objectives import Objective, Termwise
 from pyrovae.types import Program
 
-_ELBOS = (Trace_ELBO, TraceMeanField_ELBO, TraceGraph_ELBO, TraceEnum_ELBO, objectives.ELBO)
+_ELBOS = (Trace_ELBO, TraceMeanField_ELBO, TraceGraph_ELBO, TraceEnum_ELBO, Termwise)
 
 
 class KLWeight(Messenger):

@@ -63,7 +63,9 @@ class Chooser:
             self._check(name, fn, Enumerate())
             return Enumerate(), "marked for enumeration: exact"
         if name not in self._default:
-            self._default[name] = self._best(name, fn)
+            estimator, why = self._best(name, fn)
+            self._check(name, fn, estimator)
+            self._default[name] = estimator, why
         return self._default[name]
 
     def schedules(self) -> list[Schedule]:
@@ -94,6 +96,11 @@ class Chooser:
                         remedy=nearest(name, latents),
                     )
                 )
+
+    @property
+    def enumerates_unasked(self) -> bool:
+        """Whether there are sites that are enumerated without being asked for."""
+        return bool(self._listed)
 
     def give_up_enumeration(self, error: Exception) -> bool:
         """Takes other estimators where enumeration was chosen unasked; whether there were any such sites."""
@@ -129,7 +136,7 @@ class Chooser:
         if lack is not None:
             return "no finite support" if "finite" in lack else "too many combinations to enumerate"
         if self._given_up is not None:
-            return f"the programs fail when it is enumerated ({self._given_up})"
+            return f"the programs don't broadcast over its values ({self._given_up})"
         size = len(fn.enumerate_support(expand=False))
         total = size
         for other in self._listed.values():
@@ -169,7 +176,7 @@ class Chooser:
                     f"guide, site {name!r}, {estimator!r}",
                     expected=f"an estimator that goes with {type(self.objective).__name__}",
                     got=f"one that doesn't: {refusal}",
-                    remedy="Leave it out, and the best that is available is taken.",
+                    remedy="Take another objective, or another estimator for the site.",
                 )
             )
 

@@ -175,10 +175,13 @@ class Enumerate(Estimator):
     """
 
     def lacks(self, fn: Any) -> str | None:
-        if not getattr(fn, "has_enumerate_support", False):
+        base = fn
+        while isinstance(base, Independent):
+            base = base.base_dist
+        if not getattr(base, "has_enumerate_support", False):
             return "a finite support"
-        if isinstance(fn, Independent) and fn.reinterpreted_batch_ndims:
-            return "a support that can be listed: a vector of d entries has all their combinations"
+        if not getattr(fn, "has_enumerate_support", False):
+            return "one value rather than a vector, which has all combinations of its entries'"
         return None
 
     def draw(self, fn: Any, setting: Setting) -> Drawn:

@@ -1,4 +1,4 @@
-"""An objective bound to its pair, as a module: what a training loop of one's own, or Lightning, works with."""
+"""An objective bound to its pair, as a module: for training loops of one's own, and for Lightning."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class ObjectiveModule(ELBOModule):
 
     def __init__(self, model: nn.Module, guide: nn.Module, objective: Any, networks: list[nn.Module]) -> None:
         super().__init__(model, guide, objective)
+        self.elbo: Any
         self.networks = nn.ModuleList(networks)
 
     def get_extra_state(self) -> dict[str, Tensor]:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from pyrovae import randomness
 from pyrovae.errors import explain
+from pyrovae.objectives._broadcasting import disagreement
 from pyrovae.objectives._choosing import Chooser
-from pyrovae.objectives._draw import Draw, draw
+from pyrovae.objectives._draw import Choose, Draw, draw
 from pyrovae.objectives._nesting import nesting_of
 from pyrovae.objectives._state import State
 from pyrovae.objectives._terms import Layout
@@ -192,14 +193,14 @@ class Objective(PyroELBO):
         if self._is_prepared:
             return
         device = device_of(args)
+        for name, value in self._keeps().items():
+            self.state.get(name, device, value)
         with torch.no_grad(), poutine.block(), randomness.isolated(device):
             if math.isinf(self.max_plate_nesting):
                 self.max_plate_nesting = nesting_of(model, guide, args, kwargs)
             drawn = self._first_draw(model, guide, args, kwargs)
             self._check(drawn)
             self._outcome(drawn, learn=False)
-        for name, value in self._keeps().items():
-            self.state.get(name, device, value)
         for latent in drawn.latents:
             self._chooser.begin(latent, self.state, device)
         self._is_prepared = True
@@ -302,7 +303,14 @@ class Objective(PyroELBO):
             return value
         return value.at(self.state.get("step", like.device)).to(like.dtype)
 
-    def _draw(self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Draw:
+    def _draw(
+        self,
+        model: Program,
+        guide: Program,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        choose: Choose | None = None,
+    ) -> Draw:
         return draw(
             model,
             guide,
@@ -310,7 +318,7 @@ class Objective(PyroELBO):
             kwargs,
             layout=Layout(int(self.max_plate_nesting), self.num_particles),
             vectorised=self.vectorize_particles,
-            choose=self._chooser,
+            choose=choose or self._chooser,
             step=self.state.get("step", device_of(args)),
         )
 
@@ -322,11 +330,31 @@ class Objective(PyroELBO):
         try:
             drawn = self._draw(model, guide, args, kwargs)
             self._outcome(drawn, learn=False)
+            if self._chooser.enumerates_unasked:
+                problem = disagreement(drawn, lambda choose: self._draw(model, guide, args, kwargs, choose))
+                if problem is not None:
+                    raise ValueError(problem)
             return drawn
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             if not self._chooser.give_up_enumeration(error):
-                raise
-        return self._draw(model, guide, args, kwargs)
+                raise self._blamed(error) from error
+        try:
+            return self._draw(model, guide, args, kwargs)
+        except (RuntimeError, IndexError, TypeError) as error:
+            raise self._blamed(error) from error
+
+    def _blamed(self, error: Exception) -> Exception:
+        """The error, or one with the remedy where programs fail that may not take a plate of particles."""
+        if isinstance(error, ValueError) or not (self.vectorize_particles and self.num_particles > 1):
+            return error
+        return ValueError(
+            explain(
+                f"{type(self).__name__}, num_particles={self.num_particles}",
+                expected="programs that take latents (particles, batch, ...), in an outermost plate",
+                got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                remedy="Count dimensions from the right, z[..., i], or set vectorize_particles=False.",
+            )
+        )
 
     def _get_trace(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -8,14 +8,10 @@ import torch
 from pyro.distributions import Delta, MaskedDistribution
 from pyro.distributions.util import broadcast_shape
 from torch import Tensor
-from torch.distributions import (
-    Independent,
-    LowRankMultivariateNormal,
-    MultivariateNormal,
-    Normal,
-    kl_divergence,
-)
+from torch.distributions import Independent
 
+from pyrovae import distributions
+from pyrovae.distributions import has_closed_form
 from pyrovae.evaluate._draw import Draw
 from pyrovae.evaluate._pair import Pair, Site, holds
 
@@ -116,30 +112,7 @@ def _closed_form(q: Any, p: Any) -> Tensor | None:
     # masked distributions takes no notice of two masks that differ.
     if holds(q, (Delta, MaskedDistribution)) or holds(p, MaskedDistribution):
         return None
-    if _is_full_normal(q) and _is_diagonal_normal(p):
-        return _full_to_diagonal(q, p)
-    try:
-        kl = kl_divergence(q, p)
-    except NotImplementedError:
+    if not has_closed_form(q, p):
         return None
+    kl = distributions.divergence(q, p)
     return kl if kl.shape == broadcast_shape(q.batch_shape, p.batch_shape) else None
-
-
-def _is_full_normal(fn: Any) -> bool:
-    return isinstance(fn, MultivariateNormal | LowRankMultivariateNormal)
-
-
-def _is_diagonal_normal(fn: Any) -> bool:
-    one_event = isinstance(fn, Independent) and fn.reinterpreted_batch_ndims == 1
-    return one_event and isinstance(fn.base_dist, Normal)
-
-
-def _full_to_diagonal(q: Any, p: Any) -> Tensor:
-    """From a normal of any covariance to a diagonal one, for which torch has no formula.
-
-    The cross-entropy to a diagonal normal needs q's mean and variances only.
-    """
-    diagonal = p.base_dist
-    excess = 0.5 * (q.variance / diagonal.variance).sum(-1)
-    kl: Tensor = excess - diagonal.log_prob(q.mean).sum(-1) - q.entropy()
-    return kl

@@ -24,7 +24,7 @@ class GECO(Termwise):
 
     Arguments:
         tolerance: :math:`\tau`, the reconstruction error that is good enough, nats per datum.
-        rate: :math:`\eta`, how fast the multiplier follows.
+        rate: :math:`\eta`, how fast the multiplier follows; the faster, the more it overshoots.
         decay: of the moving average.
         num_particles, options: as of :class:`Termwise`.
 
@@ -39,7 +39,7 @@ class GECO(Termwise):
         self,
         tolerance: float,
         *,
-        rate: float = 0.1,
+        rate: float = 0.01,
         decay: float = 0.99,
         num_particles: int = 1,
         **options: Unpack[TermOptions],
@@ -60,7 +60,7 @@ class GECO(Termwise):
                     "GECO",
                     expected="a positive rate and a decay in [0, 1)",
                     got=f"rate={rate}, decay={decay}",
-                    remedy="Leave them out for 0.1 and 0.99.",
+                    remedy="Leave them out for 0.01 and 0.99.",
                 )
             )
         self.tolerance, self.rate, self.decay = float(tolerance), float(rate), float(decay)

@@ -224,9 +224,10 @@ class Objective(PyroELBO):
         )
 
     def values(self) -> dict[str, float]:
-        """What its schedules and multipliers have come to, by name."""
+        """What its schedules were at the last step, and what its multipliers have come to, by name."""
         named = {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
-        found = {name: float(value.at(self.state["step"])) for name, value in named.items()}
+        last = (self.state["step"] - 1.0).clamp(min=0.0)
+        found = {name: float(value.at(last)) for name, value in named.items()}
         kept = self.state.state_dict()
         return {**found, **{name: float(value) for name, value in kept.items() if "multiplier" in name}}
 
@@ -329,6 +330,7 @@ class Objective(PyroELBO):
         self._chooser.check_names(poutine.trace(guide).get_trace(*args, **kwargs))
         try:
             drawn = self._draw(model, guide, args, kwargs)
+            self._check(drawn)
             self._outcome(drawn, learn=False)
             if self._chooser.enumerates_unasked:
                 problem = disagreement(drawn, lambda choose: self._draw(model, guide, args, kwargs, choose))

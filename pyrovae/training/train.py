@@ -23,7 +23,7 @@ from pyrovae.training.recorder import Recorder
 from pyrovae.training.session import Session, keep_best
 from pyrovae.training.settings import Options, Settings, find_device
 from pyrovae.training.support import check_support
-from pyrovae.types import Program
+from pyrovae.types import Batch, Program
 
 
 def fit(
@@ -160,12 +160,22 @@ def _look(run: Fit, train: Batches, held_out: Batches | None) -> Survey:
     return found
 
 
+def _told(run: Fit, loss: Any, first: Batch) -> list[str]:
+    """What an objective does at each latent site, line by line."""
+    if not isinstance(loss, Objective):
+        return []
+    with run.evaluating():
+        return str(loss.explain(run.model, run.guide, *first)).splitlines()
+
+
 def _config(
     run: Fit, optimiser: Optimiser, loss: Any, settings: Settings, train: Batches, device: torch.device
 ) -> dict[str, Any]:
     first = run.arguments(train.first())
+    told = _told(run, loss, first)
     return {
         **facts(run.model, run.guide),
+        **({"objective": told} if told else {}),
         "settings": {
             **settings.facts(),
             "loss": repr(loss) if isinstance(loss, Objective) else type(loss).__name__,

@@ -20,7 +20,9 @@ class VAE(nn.Module):
         decoder: the network :math:`f`, ``(..., d)`` to whatever the likelihood takes.
         likelihood: a head, as :data:`pyrovae.heads.bernoulli`.
 
-    Shapes: ``x`` is ``(n, ...)``; without it, ``size`` data are generated.
+    Shapes: ``x`` is ``(n, ...)``; without it, ``size`` data are generated. What a guide reads beside them may
+        follow ``x``, such as the index of each datum (:class:`pyrovae.guides.PerDatum`); the model passes
+        it over.
 
     References:
         Kingma and Welling, 2014, Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114
@@ -41,7 +43,7 @@ class VAE(nn.Module):
         super().__init__()
         self.prior, self.decoder, self.likelihood = prior, decoder, likelihood
 
-    def forward(self, x: Tensor | None = None, size: int | None = None) -> Tensor:
+    def forward(self, x: Tensor | None = None, *given: Tensor | None, size: int | None = None) -> Tensor:
         """Observes ``x``, or generates ``size`` data, and returns them, ``(n, ...)``."""
         pyro.module("vae", self)
         with pyro.plate("data", _length(x, size)):

@@ -42,6 +42,10 @@ HEADS: dict[str, list[tuple[Any, tuple[int, ...], tuple[int, ...]]]] = {
         (pv.heads.IsotropicNormal(0.5), (6,), (6,)),
         (pv.heads.IsotropicNormal(0.5, learn=False, event_dim=3), IMAGE, IMAGE),
     ],
+    "CommittedNormal": [
+        (pv.heads.CommittedNormal(2.0), (6,), (3,)),
+        (pv.heads.CommittedNormal(2.0, event_dim=3), (4, 5, 5), (2, 5, 5)),
+    ],
     "Bernoulli": [(pv.heads.Bernoulli(), (6,), (6,)), (pv.heads.Bernoulli(event_dim=3), IMAGE, IMAGE)],
     "normal": [(pv.heads.normal, (6,), (3,))],
     "bernoulli": [(pv.heads.bernoulli, (6,), (6,))],
@@ -59,6 +63,14 @@ GUIDES: dict[str, list[Any]] = {
         pv.guides.Amortized(
             z1=(pv.nets.MLP(6, 4), pv.heads.normal), z2=(pv.nets.MLP(6, 3), pv.heads.IsotropicNormal())
         ),
+    ],
+    "PerDatum": [pv.guides.PerDatum(5, z=(6, pv.heads.normal))],
+    "SemiAmortized": [
+        pv.guides.SemiAmortized(
+            pv.guides.Amortized(z=(pv.nets.MLP(6, 6), pv.heads.normal)),
+            pv.models.VAE(pv.priors.DiagonalNormal(3), pv.nets.MLP(3, 6), pv.heads.bernoulli),
+            steps=2,
+        )
     ],
 }
 TABLES = {"nets": NETS, "heads": HEADS, "priors": PRIORS, "models": MODELS, "guides": GUIDES}
@@ -186,7 +198,9 @@ def test_models_generate_and_score(model: Any) -> None:
 @pytest.mark.parametrize("guide", [g for table in GUIDES.values() for g in table])
 def test_guides_sample_every_site(guide: Any) -> None:
     assert guide.factorisation in repr(guide)
-    trace = pyro.poutine.trace(guide).get_trace(torch.randn(5, 6))
+    x = torch.bernoulli(torch.full((5, 6), 0.5))
+    index = [torch.arange(5)] if isinstance(guide, pv.guides.PerDatum) else []
+    trace = pyro.poutine.trace(guide).get_trace(x, *index)
     assert set(guide.sites) == {n for n, s in trace.nodes.items() if s["type"] == "sample"} - {"data"}
     trace.log_prob_sum().backward()
     assert all(p.grad is not None for p in guide.parameters())

@@ -78,7 +78,11 @@ class Fit:
 
     @cached_property
     def _signature(self) -> Signature:
-        return Signature.of(self.model)
+        model = Signature.of(self.model)
+        if model.taken is not None:
+            return model
+        # A model that takes whatever it is given leaves it to the guide how many tensors there are.
+        return model._replace(taken=Signature.of(self.guide).taken)
 
     @contextmanager
     def evaluating(self) -> Iterator[tuple[Program, Program]]:

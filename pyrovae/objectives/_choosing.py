@@ -53,13 +53,14 @@ class Chooser:
         Raises:
             ValueError: by site, for one that its distribution or the objective can't go with.
         """
-        if _is_auxiliary_delta(fn):
-            return Pathwise(), "a value without density of its own"
+        if isinstance(fn, dist.Delta):
+            path = self.objective.default_path
+            return path if path.scores else Pathwise(), "a value without density of its own"
         asked = self.by_name.get(name, self.everywhere)
         if asked is not None:
             self._check(name, fn, asked)
             return asked, "asked for"
-        if infer.get("enumerate") == "parallel" and self.objective.enumerates:
+        if infer.get("enumerate") in ("parallel", "sequential") and self.objective.enumerates:
             self._check(name, fn, Enumerate())
             return Enumerate(), "marked for enumeration: exact"
         if name not in self._default:
@@ -179,10 +180,6 @@ class Chooser:
                     remedy="Take another objective, or another estimator for the site.",
                 )
             )
-
-
-def _is_auxiliary_delta(fn: Any) -> bool:
-    return isinstance(fn, dist.Delta)
 
 
 def _no_estimator(where: str, got: Any) -> str:

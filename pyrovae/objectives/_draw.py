@@ -19,7 +19,7 @@ from torch import Tensor
 from pyrovae.errors import explain
 from pyrovae.objectives._marginal import marginalised
 from pyrovae.objectives._read import NOTE, PARTICLES, Reader, check_names, data_plate, sites_of
-from pyrovae.objectives._terms import Expectation, Latent, Layout, Term
+from pyrovae.objectives._terms import Expectation, Latent, Layout, Plate, Term
 from pyrovae.objectives.estimators import Estimator, Setting
 from pyrovae.types import Program
 
@@ -37,7 +37,8 @@ class Draw:
         likelihood: the terms of the observed sites, and of sites that are summed out of the model.
         priors, posteriors: ``log p`` and ``-log q`` of the latent sites, by name.
         layout: which dimensions are whose.
-        data: the dimension of the data plate, or None where there is none around all sites.
+        data: the data plate, or None where there is none around all sites.
+        factors: what the guide observes, counted to ``-log q``.
         args: what the programs were called with.
     """
 
@@ -46,8 +47,9 @@ class Draw:
     priors: dict[str, Term]
     posteriors: dict[str, Term]
     layout: Layout
-    data: int | None
+    data: Plate | None
     args: tuple[Any, ...]
+    factors: tuple[Term, ...] = ()
 
     @functools.cached_property
     def expectation(self) -> Expectation:
@@ -57,14 +59,14 @@ class Draw:
     @property
     def terms(self) -> list[Term]:
         """All of log p(x, z) - log q(z | x)."""
-        return [*self.likelihood, *self.priors.values(), *self.posteriors.values()]
+        return [*self.likelihood, *self.priors.values(), *self.posteriors.values(), *self.factors]
 
     @functools.cached_property
     def size(self) -> int:
         """How many data there are; 1 without a data plate."""
         if self.data is None:
             return 1
-        return max(term.value.shape[self.data] for term in self.terms)
+        return max(term.value.shape[self.data.dim] for term in self.terms if self.data in term.plates)
 
     @functools.cached_property
     def count(self) -> float | Tensor:
@@ -82,23 +84,27 @@ class Draw:
             ValueError: by site.
         """
         for term in self.terms:
-            if self.data is not None and self.data not in term.plates:
+            if self.data not in term.plates and (self.data is not None or self._plated):
                 raise ValueError(
                     explain(
                         f"site {term.name!r}",
                         expected=f"to be inside the data plate, for {objective}: a bound for each datum",
-                        got="a site that all data share",
+                        got="one outside, as what all data share, or one in a plate of its own",
                         remedy="Make it a parameter, or use ELBO, which takes sites of either kind.",
                     )
                 )
 
-    def rows(self, value: Tensor, plates: frozenset[int]) -> Tensor:
+    @functools.cached_property
+    def _plated(self) -> bool:
+        return any(term.plates for term in self.terms)
+
+    def rows(self, value: Tensor, plates: frozenset[Plate]) -> Tensor:
         """A term as ``(particles, n)``: its expectation, every plate but the data's summed."""
-        keep = frozenset() if self.data is None else frozenset({self.data})
+        keep = plates & {self.data}
         value = self.layout.sum_plates(self.expectation(value, plates), keep=keep)
         value = value.reshape(value.shape[self.layout.dim :]) if value.dim() > -self.layout.dim else value
         if self.data is not None:
-            value = value.movedim(self.data, -1)
+            value = value.movedim(self.data.dim, -1)
         return value.reshape(value.shape[0], -1)
 
 
@@ -118,6 +124,18 @@ class _Estimating(Messenger):
         msg["infer"] = {**infer, NOTE: (estimator, why, drawn)}
         if drawn.value is not None:
             msg["value"], msg["done"] = drawn.value, True
+
+
+class _Enumerating(EnumMessenger):
+    """Pyro's, which passes over values that are there already; ``pyro.markov`` must hear of them too."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        given = msg["done"] and not msg["is_observed"]
+        if given:
+            msg["done"], msg["is_observed"] = False, True
+        super()._pyro_sample(msg)
+        if given:
+            msg["done"], msg["is_observed"] = True, False
 
 
 def draw(
@@ -150,13 +168,13 @@ def draw(
         ]
         return _stacked(runs, layout)
     inside = _in_plate(layout)
-    with EnumMessenger(first_available_dim=layout.dim - 1):
+    with _Enumerating(first_available_dim=layout.dim - 1):
         guide_trace = poutine.trace(_handled(inside(guide), _Estimating(choose, step))).get_trace(
             *args, **kwargs
         )
     # The model's own enumeration goes on to the left of the guide's.
     replayed = poutine.replay(inside(model), trace=guide_trace)
-    model_trace = poutine.trace(EnumMessenger()(replayed)).get_trace(*args, **kwargs)
+    model_trace = poutine.trace(_Enumerating()(replayed)).get_trace(*args, **kwargs)
     return _read(guide_trace, model_trace, layout, args)
 
 
@@ -212,6 +230,7 @@ def _stacked(runs: list[Draw], layout: Layout) -> Draw:
         layout=layout,
         data=first.data,
         args=first.args,
+        factors=tuple(stack([run.factors[i] for run in runs]) for i in range(len(first.factors))),
     )
 
 
@@ -234,4 +253,13 @@ def _read(guide_trace: Any, model_trace: Any, layout: Layout, args: tuple[Any, .
     priors = {name: term for name, term in stated.items() if term.kind == "prior"}
     observed = [term for term in stated.values() if term.kind == "likelihood"]
     everything = [*guide_sites.values(), *model_sites.values()]
-    return Draw(latents, [*observed, *marginals], priors, posteriors, layout, data_plate(everything), args)
+    return Draw(
+        latents,
+        [*observed, *marginals],
+        priors,
+        posteriors,
+        layout,
+        data_plate(everything),
+        args,
+        tuple(reader.factors()),
+    )

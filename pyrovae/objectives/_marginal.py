@@ -11,7 +11,7 @@ from pyro.ops.contract import contract_tensor_tree
 from torch import Tensor
 
 from pyrovae.errors import explain
-from pyrovae.objectives._read import Site, as_mask, dims_of, frames_of, sites_of
+from pyrovae.objectives._read import Site, as_mask, frames_of, plates_of, sites_of
 from pyrovae.objectives._terms import Layout, Term
 
 
@@ -36,22 +36,27 @@ def marginalised(
     guide_trace.pack_tensors()
     model_trace.pack_tensors(guide_trace.plate_to_symbol)
     symbols = {site["infer"]["_enumerate_symbol"] for site in summed.values()}
-    factors: OrderedDict[frozenset[Any], list[Tensor]] = OrderedDict()
+    factors: OrderedDict[frozenset[str], list[Tensor]] = OrderedDict()
+    frames = {
+        model_trace.plate_to_symbol[frame.name]: frame for site in sites.values() for frame in frames_of(site)
+    }
     involved: dict[str, Site] = {}
     for name, site in sites.items():
         value = site["packed"]["log_prob"]
         if name in summed or not symbols.isdisjoint(value._pyro_dims):
             involved[name] = site
-            factors.setdefault(frozenset(frames_of(site)), []).append(value)
+            ordinal = frozenset(model_trace.plate_to_symbol[frame.name] for frame in frames_of(site))
+            factors.setdefault(ordinal, []).append(value)
     scale = _common_scale(involved)
     reduced = contract_tensor_tree(factors, symbols)
     terms = []
     for ordinal, tensors in reduced.items():
+        around = tuple(frames[symbol] for symbol in ordinal)
         for tensor in tensors:
             value = packed.unpack(tensor, model_trace.symbol_to_dim)
             dims = frozenset(range(-value.dim(), 0))
-            value = layout.lay(value, tuple(ordinal), ", ".join(summed), dims)
-            terms.append(Term(", ".join(summed), "marginal", value, scale, dims_of(tuple(ordinal)), (-1, -1)))
+            value = layout.lay(value, around, ", ".join(summed), dims)
+            terms.append(Term(", ".join(summed), "marginal", value, scale, plates_of(around), (-1, -1)))
     return terms, set(involved)
 
 

@@ -9,7 +9,7 @@ from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
 from pyrovae.errors import explain
-from pyrovae.objectives._terms import Latent, Layout, Term
+from pyrovae.objectives._terms import Latent, Layout, Plate, Term
 from pyrovae.objectives.estimators import Drawn, Estimator
 
 Site = dict[str, Any]
@@ -55,7 +55,7 @@ class Reader:
         if drawn.densities is not None and prior is not None:
             log_q, self._priors[name] = drawn.densities(site["fn"], prior["fn"])
         else:
-            log_q = site["fn"].log_prob(site["value"])
+            log_q = _log_q(name, site, estimator)
         frames = frames_of(site)
         return Latent(
             name=name,
@@ -67,10 +67,18 @@ class Reader:
             drawn=drawn,
             log_q=self.layout.lay(log_q, frames, name, self.enumerated),
             mask=as_mask(site["mask"], log_q.device),
-            plates=dims_of(frames),
+            plates=plates_of(frames),
             places=self.places[name],  # type: ignore[arg-type]
             enumerated=site["infer"].get("_enumerate_dim"),
         )
+
+    def factors(self) -> list[Term]:
+        """What the guide observes, as ``pyro.factor`` does: it counts to its density."""
+        stated = {name: site for name, site in self.guide.items() if site["is_observed"]}
+        return [
+            self.term(name, "posterior", -site["fn"].log_prob(site["value"]), site)
+            for name, site in stated.items()
+        ]
 
     def posterior(self, latent: Latent) -> Term:
         """Its term, -log q."""
@@ -90,11 +98,27 @@ class Reader:
             value = torch.where(mask, value, 0.0)
         value = self.layout.lay(value, frames, name, self.enumerated)
         places: Any = self.places[name]
-        return Term(name, kind, value, site["scale"], dims_of(frames), places)
+        return Term(name, kind, value, site["scale"], plates_of(frames), places)
 
 
-def dims_of(frames: tuple[Any, ...]) -> frozenset[int]:
-    return frozenset(frame.dim for frame in frames if frame.name != PARTICLES)
+def _log_q(name: str, site: Site, estimator: Estimator) -> Tensor:
+    try:
+        log_q: Tensor = site["fn"].log_prob(site["value"])
+        return log_q
+    except NotImplementedError as error:
+        raise ValueError(
+            explain(
+                f"guide, site {name!r}, {estimator!r}",
+                expected="a distribution with a density at any value",
+                got="one that knows it at its own draws only, as a flow without an inverse does",
+                remedy="Use Pathwise() there.",
+            )
+        ) from error
+
+
+def plates_of(frames: tuple[Any, ...]) -> frozenset[Plate]:
+    """The plates of a site, the particles' left out."""
+    return frozenset(Plate(frame.dim, frame.name) for frame in frames if frame.name != PARTICLES)
 
 
 def as_mask(mask: Any, device: torch.device) -> Tensor | None:
@@ -105,6 +129,8 @@ def as_mask(mask: Any, device: torch.device) -> Tensor | None:
 
 def check_names(guide: dict[str, Site], model: dict[str, Site]) -> None:
     for name, site in guide.items():
+        if site["is_observed"]:
+            continue
         if name not in model and not site["infer"].get("is_auxiliary", False):
             raise ValueError(
                 explain(
@@ -135,11 +161,11 @@ def check_names(guide: dict[str, Site], model: dict[str, Site]) -> None:
             )
 
 
-def data_plate(sites: list[Site]) -> int | None:
-    """The dimension of the plate "data"; without one, of the outermost plate around all sites."""
-    stacks = [[frame for frame in frames_of(site) if frame.name != PARTICLES] for site in sites]
-    named = {frame.dim for stack in stacks for frame in stack if frame.name == _HERE}
+def data_plate(sites: list[Site]) -> Plate | None:
+    """The plate "data"; without one, the outermost plate around all sites, or None."""
+    around = [plates_of(frames_of(site)) for site in sites]
+    named = [plate for plates in around for plate in plates if plate.name == _HERE]
     if named:
-        return int(min(named))
-    common = set.intersection(*({frame.dim for frame in stack} for stack in stacks)) if stacks else set()
-    return int(max(common)) if common else None
+        return min(named)
+    common = frozenset.intersection(*around) if around else frozenset()
+    return min(common) if common else None

@@ -41,7 +41,7 @@ def scored(drawn: Draw, terms: list[Term], state: State) -> Scores:
             given = Cost(
                 _cost(drawn, terms, latent),
                 (drawn.layout.dim, drawn.layout.particles),
-                drawn.data,
+                None if drawn.data is None or drawn.data not in latent.plates else drawn.data.dim,
                 latent.name,
                 drawn.args,
             )

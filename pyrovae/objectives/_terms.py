@@ -7,13 +7,20 @@ what is enumerated to the left of the particles.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyrovae.errors import explain
 from pyrovae.objectives.estimators import Drawn, Estimator
+
+
+class Plate(NamedTuple):
+    """A vectorised plate: its dimension, counted from the right, and its name; two may share a dimension."""
+
+    dim: int
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +35,7 @@ class Latent:
         drawn: what the estimator has left.
         log_q: its log density, ``(enumerated..., particles, plates...)``, neither masked nor scaled.
         mask: of the log density, or None.
-        plates: the dimensions of the plates it is in, counted from the right, the particles' left out.
+        plates: those that it is in, the particles' left out.
         places: its positions among the guide's and the model's sites; what comes earlier can't depend on it.
         enumerated: its dimension where it is enumerated.
         runs: where each particle had a run of its own, what each has drawn.
@@ -43,7 +50,7 @@ class Latent:
     drawn: Drawn
     log_q: Tensor
     mask: Tensor | None
-    plates: frozenset[int]
+    plates: frozenset[Plate]
     places: tuple[int, int]
     enumerated: int | None
     runs: tuple[Latent, ...] = ()
@@ -69,7 +76,7 @@ class Term:
             "marginal" (sites summed out of the model).
         value: ``(enumerated..., particles, plates...)``, masked, not scaled.
         scale: of plates that are subsampled, and of ``poutine.scale``.
-        plates: the dimensions of its plates, the particles' left out.
+        plates: those that it is in, the particles' left out.
         places: as of :class:`Latent`; -1 where it is on one side only.
     """
 
@@ -77,7 +84,7 @@ class Term:
     kind: str
     value: Tensor
     scale: float | Tensor
-    plates: frozenset[int]
+    plates: frozenset[Plate]
     places: tuple[int, int]
 
     @property
@@ -151,9 +158,10 @@ class Layout:
                 )
         return value.expand([sizes.get(dim, value.shape[dim]) for dim in range(-value.dim(), 0)])
 
-    def sum_plates(self, value: Tensor, keep: frozenset[int] = frozenset()) -> Tensor:
+    def sum_plates(self, value: Tensor, keep: frozenset[Plate] = frozenset()) -> Tensor:
         """Sums over the plates, all but some; their dimensions stay, of size one."""
-        dims = [dim for dim in range(-self.nesting, 0) if dim not in keep and value.shape[dim] != 1]
+        kept = {plate.dim for plate in keep}
+        dims = [dim for dim in range(-self.nesting, 0) if dim not in kept and value.shape[dim] != 1]
         return value.sum(dims, keepdim=True) if dims else value
 
 
@@ -164,7 +172,7 @@ class Expectation:
         self.layout = layout
         self.latents = [latent for latent in latents if latent.enumerated is not None]
 
-    def __call__(self, value: Tensor, plates: frozenset[int], *, fixed: bool = False) -> Tensor:
+    def __call__(self, value: Tensor, plates: frozenset[Plate], *, fixed: bool = False) -> Tensor:
         """Sums a term over every enumerated dimension; ``fixed`` holds the probabilities fixed.
 
         Raises:
@@ -182,15 +190,15 @@ class Expectation:
             )
         return result
 
-    def onto(self, value: Tensor, plates: frozenset[int], target: Latent) -> Tensor:
+    def onto(self, value: Tensor, plates: frozenset[Plate], target: Latent) -> Tensor:
         """A term summed onto the plates of a site, and over all that is enumerated but what the site sees."""
         seen = self._involved(target.log_q, target.plates)
         unseen = [
             latent for latent in self._involved(value, plates) if not any(latent is other for other in seen)
         ]
-        return self.layout.sum_plates(self._sum(value, unseen, fixed=True), keep=target.plates)
+        return self.layout.sum_plates(self._sum(value, unseen, fixed=True), keep=plates & target.plates)
 
-    def _involved(self, value: Tensor, plates: frozenset[int]) -> list[Latent]:
+    def _involved(self, value: Tensor, plates: frozenset[Plate]) -> list[Latent]:
         """The enumerated sites that a tensor depends on, and those that these depend on."""
         dims = _enumerated_dims(value, self.layout)
         found: list[Latent] = []

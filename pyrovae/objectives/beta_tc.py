@@ -97,12 +97,12 @@ class BetaTC(Termwise):
                     remedy="Use InfoVAE, or give the guide such a head.",
                 )
             )
-        if latent.plates != {-1} or drawn.data != -1:
+        if drawn.data is None or drawn.data.dim != -1 or latent.plates != {drawn.data}:
             raise ValueError(
                 explain(
                     f"guide, site {latent.name!r}",
                     expected="the data plate, and no other, at the rightmost dimension",
-                    got=f"plates at {sorted(latent.plates)}",
+                    got=f"the plates {sorted(plate.name for plate in latent.plates)}",
                     remedy="BetaTC compares every latent with the posterior of every datum.",
                 )
             )

@@ -160,7 +160,8 @@ class ScoreFunction(Estimator):
 
     def draw(self, fn: Any, setting: Setting) -> Drawn:
         with torch.no_grad():
-            return Drawn(fn.sample())
+            # A copy: a flow would remember its own draw, and with it a density without gradient.
+            return Drawn(fn.sample().clone())
 
     def __repr__(self) -> str:
         return f"ScoreFunction({', '.join(map(repr, self.baselines))})"

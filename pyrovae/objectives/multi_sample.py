@@ -96,6 +96,7 @@ class MultiSample(Objective):
         log_p = log_weight_of(drawn, [*drawn.likelihood, *drawn.priors.values()])
         surrogate = (scale * of_model.direct * log_p).sum()
         uncut = [drawn.posteriors[latent.name] for latent in drawn.latents if latent.drawn.path is None]
+        uncut += drawn.factors
         if uncut:
             surrogate = surrogate + (scale * of_guide.direct * log_weight_of(drawn, uncut)).sum()
         doubly = any(isinstance(latent.estimator, DoublyReparameterized) for latent in drawn.latents)

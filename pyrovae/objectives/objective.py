@@ -23,6 +23,7 @@ from pyrovae.objectives._draw import Choose, Draw, draw
 from pyrovae.objectives._nesting import nesting_of
 from pyrovae.objectives._state import State
 from pyrovae.objectives._terms import Layout
+from pyrovae.objectives._untouched import untouched
 from pyrovae.objectives.estimators import Estimator, Pathwise
 from pyrovae.objectives.explanation import Explanation, Row
 from pyrovae.objectives.module import ObjectiveModule
@@ -195,7 +196,7 @@ class Objective(PyroELBO):
         device = device_of(args)
         for name, value in self._keeps().items():
             self.state.get(name, device, value)
-        with torch.no_grad(), poutine.block(), randomness.isolated(device):
+        with torch.no_grad(), poutine.block(), randomness.isolated(device), untouched():
             if math.isinf(self.max_plate_nesting):
                 self.max_plate_nesting = nesting_of(model, guide, args, kwargs)
             drawn = self._first_draw(model, guide, args, kwargs)

@@ -96,7 +96,7 @@ class Termwise(Objective):
 
     def _terms(self, drawn: Draw) -> list[Term]:
         """Likelihoods, and for each latent site either its divergence or its two densities."""
-        terms = list(drawn.likelihood)
+        terms = [*drawn.likelihood, *drawn.factors]
         for latent in drawn.latents:
             kind = self._kind(drawn, latent)
             prior, posterior = drawn.priors.get(latent.name), drawn.posteriors[latent.name]

@@ -93,7 +93,7 @@ class ReweightedWakeSleep(MultiSample):
             return Outcome(loss, elbo, None)
         weight = weights_of(log_weight.detach(), parts).direct * scale
         log_p = log_weight_of(drawn, [*drawn.likelihood, *drawn.priors.values()])
-        log_q = -log_weight_of(drawn, list(drawn.posteriors.values()))
+        log_q = -log_weight_of(drawn, [*drawn.posteriors.values(), *drawn.factors])
         return Outcome(loss, elbo, -(weight * (log_p + (1 - self.sleep) * log_q)).sum())
 
     def _options(self) -> list[str]:

@@ -18,7 +18,15 @@ from torch import Tensor
 
 from pyrovae.errors import explain
 from pyrovae.objectives._marginal import marginalised
-from pyrovae.objectives._read import NOTE, PARTICLES, Reader, check_names, data_plate, sites_of
+from pyrovae.objectives._read import (
+    NOTE,
+    PARTICLES,
+    Reader,
+    check_dimensions,
+    check_names,
+    data_plate,
+    sites_of,
+)
 from pyrovae.objectives._terms import Expectation, Latent, Layout, Plate, Term
 from pyrovae.objectives.estimators import Estimator, Setting
 from pyrovae.types import Program
@@ -173,8 +181,8 @@ def draw(
             *args, **kwargs
         )
     # The model's own enumeration goes on to the left of the guide's.
-    replayed = poutine.replay(inside(model), trace=guide_trace)
-    model_trace = poutine.trace(_Enumerating()(replayed)).get_trace(*args, **kwargs)
+    replayed = poutine.replay(_Enumerating()(inside(model)), trace=guide_trace)
+    model_trace = poutine.trace(replayed).get_trace(*args, **kwargs)
     return _read(guide_trace, model_trace, layout, args)
 
 
@@ -238,7 +246,8 @@ def _read(guide_trace: Any, model_trace: Any, layout: Layout, args: tuple[Any, .
     guide_sites, model_sites = sites_of(guide_trace), sites_of(model_trace)
     check_names(guide_sites, model_sites)
     reader = Reader(layout, guide_sites, model_sites)
-    latents = [reader.latent(name) for name, site in guide_sites.items() if not site["is_observed"]]
+    latents = [reader.latent(name) for name in reader.latents]
+    check_dimensions(latents)
     posteriors = {latent.name: reader.posterior(latent) for latent in latents}
     values = {name: reader.log_p(name) for name in model_sites}
     marginals: list[Term] = []
@@ -247,7 +256,7 @@ def _read(guide_trace: Any, model_trace: Any, layout: Layout, args: tuple[Any, .
         marginals, involved = marginalised(guide_trace, model_trace, values, summed, layout)
         values = {name: value for name, value in values.items() if name not in involved}
     stated = {
-        name: reader.term(name, "prior" if name in guide_sites else "likelihood", value, model_sites[name])
+        name: reader.term(name, "prior" if name in reader.latents else "likelihood", value, model_sites[name])
         for name, value in values.items()
     }
     priors = {name: term for name, term in stated.items() if term.kind == "prior"}

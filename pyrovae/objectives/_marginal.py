@@ -6,13 +6,14 @@ from collections import OrderedDict
 from typing import Any
 
 import torch
+from pyro.infer.util import is_validation_enabled
 from pyro.ops import packed
 from pyro.ops.contract import contract_tensor_tree
 from torch import Tensor
 
 from pyrovae.errors import explain
 from pyrovae.objectives._read import Site, as_mask, frames_of, plates_of, sites_of
-from pyrovae.objectives._terms import Layout, Term
+from pyrovae.objectives._terms import Layout, Term, alike
 
 
 def marginalised(
@@ -31,7 +32,10 @@ def marginalised(
     sites = sites_of(model_trace)
     for name, site in sites.items():
         mask = as_mask(site["mask"], values[name].device)
-        value = values[name] if mask is None else torch.where(mask, values[name], 0.0)
+        value = values[name]
+        if mask is not None and name not in summed:
+            # The probabilities of what is summed out add up to one, masked or not.
+            value = torch.where(mask, value, 0.0)
         site["log_prob"] = site["unscaled_log_prob"] = value
     guide_trace.pack_tensors()
     model_trace.pack_tensors(guide_trace.plate_to_symbol)
@@ -69,7 +73,10 @@ def _common_scale(sites: dict[str, Site]) -> float | Tensor:
     scales = {name: site["scale"] for name, site in sites.items()}
     first = next(iter(scales.values()))
     for name, scale in scales.items():
-        if scale is not first and (isinstance(scale, Tensor) or isinstance(first, Tensor) or scale != first):
+        tensors = isinstance(scale, Tensor) or isinstance(first, Tensor)
+        # Values of tensors are read where programs are validated, and not in a captured step.
+        differs = (is_validation_enabled() and not alike(scale, first)) if tensors else scale != first
+        if differs:
             raise ValueError(
                 explain(
                     f"model, site {name!r}",

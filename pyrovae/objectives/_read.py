@@ -8,7 +8,7 @@ import torch
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
-from pyrovae.errors import explain
+from pyrovae.errors import explain, nearest
 from pyrovae.objectives._terms import Latent, Layout, Plate, Term
 from pyrovae.objectives.estimators import Drawn, Estimator
 
@@ -46,6 +46,7 @@ class Reader:
             name: tuple(list(side).index(name) if name in side else -1 for side in (guide, model))
             for name in {**guide, **model}
         }
+        self.latents = [name for name, site in guide.items() if not site["is_observed"]]
         self._priors: dict[str, Tensor] = {}
 
     def latent(self, name: str) -> Latent:
@@ -55,7 +56,7 @@ class Reader:
         if drawn.densities is not None and prior is not None:
             log_q, self._priors[name] = drawn.densities(site["fn"], prior["fn"])
         else:
-            log_q = _log_q(name, site, estimator)
+            log_q = _density(f"guide, site {name!r}, {estimator!r}", site)
         frames = frames_of(site)
         return Latent(
             name=name,
@@ -74,7 +75,8 @@ class Reader:
 
     def factors(self) -> list[Term]:
         """What the guide observes, as ``pyro.factor`` does: it counts to its density."""
-        stated = {name: site for name, site in self.guide.items() if site["is_observed"]}
+        # What the model observes too is the data, in the trace of a guide that runs the model itself.
+        stated = {n: site for n, site in self.guide.items() if site["is_observed"] and n not in self.model}
         return [
             self.term(name, "posterior", -site["fn"].log_prob(site["value"]), site)
             for name, site in stated.items()
@@ -88,7 +90,7 @@ class Reader:
         """The log density of a site of the model."""
         site = self.model[name]
         value = self._priors.get(name)
-        return site["fn"].log_prob(site["value"]) if value is None else value
+        return _density(f"model, site {name!r}", site) if value is None else value
 
     def term(self, name: str, kind: str, value: Tensor, site: Site) -> Term:
         """A log density as a term, masked."""
@@ -101,17 +103,27 @@ class Reader:
         return Term(name, kind, value, site["scale"], plates_of(frames), places)
 
 
-def _log_q(name: str, site: Site, estimator: Estimator) -> Tensor:
+def _density(where: str, site: Site) -> Tensor:
+    """The log density of a site's value."""
     try:
-        log_q: Tensor = site["fn"].log_prob(site["value"])
-        return log_q
-    except NotImplementedError as error:
+        density: Tensor = site["fn"].log_prob(site["value"])
+        return density
+    except (NotImplementedError, KeyError) as error:
         raise ValueError(
             explain(
-                f"guide, site {name!r}, {estimator!r}",
+                where,
                 expected="a distribution with a density at any value",
                 got="one that knows it at its own draws only, as a flow without an inverse does",
                 remedy="Use Pathwise() there.",
+            )
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            explain(
+                where,
+                expected="a value that its distribution can score",
+                got=str(error).splitlines()[0],
+                remedy="Compare the plates, shapes and values of both programs there.",
             )
         ) from error
 
@@ -135,9 +147,10 @@ def check_names(guide: dict[str, Site], model: dict[str, Site]) -> None:
             raise ValueError(
                 explain(
                     f"guide, site {name!r}",
-                    expected=f"one of the model's latent sites {sorted(model)}",
+                    expected="one of the model's latent sites",
                     got="a site that is in the guide and not in the model",
-                    remedy='Rename it, or mark it infer={"is_auxiliary": True}.',
+                    remedy=nearest(name, [n for n, s in model.items() if not s["is_observed"]])
+                    + ' An auxiliary one is marked infer={"is_auxiliary": True}.',
                 )
             )
         if name in model and model[name]["is_observed"]:
@@ -157,6 +170,28 @@ def check_names(guide: dict[str, Site], model: dict[str, Site]) -> None:
                     expected="a guide that samples it, or a site that is summed out",
                     got="a latent site that is in the model and not in the guide",
                     remedy='Add it to the guide, or mark it infer={"enumerate": "parallel"} if finite.',
+                )
+            )
+
+
+def check_dimensions(latents: list[Latent]) -> None:
+    """Refuses sites that are enumerated in one dimension, as ``pyro.markov`` makes them.
+
+    Raises:
+        ValueError: by site.
+    """
+    seen: dict[int, str] = {}
+    for latent in latents:
+        if latent.enumerated is None:
+            continue
+        other = seen.setdefault(latent.enumerated, latent.name)
+        if other != latent.name:
+            raise ValueError(
+                explain(
+                    f"guide, site {latent.name!r}",
+                    expected="a dimension of its own for each site that is enumerated",
+                    got=f"that of {other!r}, shared by pyro.markov",
+                    remedy="Mark them in the model, out of the guide, or use TraceEnum_ELBO.",
                 )
             )
 

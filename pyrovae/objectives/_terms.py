@@ -119,6 +119,13 @@ class Term:
         return True
 
 
+def alike(scale: float | Tensor, other: float | Tensor) -> bool:
+    """Whether two scales are the same, by value."""
+    if isinstance(scale, Tensor) or isinstance(other, Tensor):
+        return torch.equal(*torch.broadcast_tensors(torch.as_tensor(scale), torch.as_tensor(other)))
+    return scale == other
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which dimensions are whose.

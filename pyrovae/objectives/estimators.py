@@ -161,7 +161,7 @@ class ScoreFunction(Estimator):
     def draw(self, fn: Any, setting: Setting) -> Drawn:
         with torch.no_grad():
             # A copy: a flow would remember its own draw, and with it a density without gradient.
-            return Drawn(fn.sample().clone())
+            return Drawn(fn().clone())
 
     def __repr__(self) -> str:
         return f"ScoreFunction({', '.join(map(repr, self.baselines))})"

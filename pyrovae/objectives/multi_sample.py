@@ -12,7 +12,7 @@ from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._paths import followed
 from pyrovae.objectives._power_means import Part, costs_of, left_out, value_of, weights_of
 from pyrovae.objectives._score import baselined
-from pyrovae.objectives._terms import Latent, Term
+from pyrovae.objectives._terms import Latent, Term, alike
 from pyrovae.objectives.baselines import Cost, LeaveOneOut
 from pyrovae.objectives.estimators import (
     DoublyReparameterized,
@@ -129,7 +129,7 @@ class MultiSample(Objective):
         drawn.check_local(type(self).__name__)
         terms = drawn.terms
         for term in terms:
-            if not _alike(term.scale, terms[0].scale):
+            if not alike(term.scale, terms[0].scale):
                 raise ValueError(
                     explain(
                         f"site {term.name!r}",
@@ -149,12 +149,6 @@ class MultiSample(Objective):
                     remedy="Use DoublyReparameterized() at all of these sites.",
                 )
             )
-
-
-def _alike(scale: float | Tensor, other: float | Tensor) -> bool:
-    if isinstance(scale, Tensor) or isinstance(other, Tensor):
-        return torch.equal(*torch.broadcast_tensors(torch.as_tensor(scale), torch.as_tensor(other)))
-    return scale == other
 
 
 def log_weight_of(drawn: Draw, terms: list[Term]) -> Tensor:

@@ -313,16 +313,22 @@ class Objective(PyroELBO):
         kwargs: dict[str, Any],
         choose: Choose | None = None,
     ) -> Draw:
-        return draw(
-            model,
-            guide,
-            args,
-            kwargs,
-            layout=Layout(int(self.max_plate_nesting), self.num_particles),
-            vectorised=self.vectorize_particles,
-            choose=choose or self._chooser,
-            step=self.state.get("step", device_of(args)),
-        )
+        layout = Layout(int(self.max_plate_nesting), self.num_particles)
+        step = self.state.get("step", device_of(args))
+        how = {"vectorised": self.vectorize_particles, "choose": choose or self._chooser, "step": step}
+        try:
+            return draw(model, guide, args, kwargs, layout=layout, **how)
+        except ValueError as error:
+            if "collide at dim" not in str(error):
+                raise
+            raise ValueError(
+                explain(
+                    f"{type(self).__name__}, max_plate_nesting",
+                    expected="as many dimensions as the plates of the programs take up",
+                    got=f"{self.max_plate_nesting}, given or found with the first pair of programs",
+                    remedy="Use objective.fresh() for another pair, or give max_plate_nesting=.",
+                )
+            ) from error
 
     def _first_draw(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -16,7 +16,7 @@ from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._paths import followed
 from pyrovae.objectives._score import scored
-from pyrovae.objectives._terms import Latent, Term
+from pyrovae.objectives._terms import Latent, Term, alike
 from pyrovae.objectives.objective import Objective, Options, Outcome
 from pyrovae.objectives.relaxed import Concrete
 
@@ -221,11 +221,7 @@ def _entropy(latent: Latent) -> Tensor:
 
 def _check_scales(name: str, prior: Any, posterior: Any) -> None:
     """Both sides of a latent site must be scaled alike."""
-    if isinstance(prior, Tensor) or isinstance(posterior, Tensor):
-        same = torch.equal(*torch.broadcast_tensors(torch.as_tensor(prior), torch.as_tensor(posterior)))
-    else:
-        same = prior == posterior
-    if not same:
+    if not alike(prior, posterior):
         raise ValueError(
             explain(
                 f"site {name!r}",

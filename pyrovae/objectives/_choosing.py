@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyro.distributions as dist
 from torch import nn
 
 from pyrovae.errors import explain, nearest
+from pyrovae.objectives._broadcasting import disagreement
+from pyrovae.objectives._draw import Choose, Draw
 from pyrovae.objectives._read import sites_of
 from pyrovae.objectives._state import State
 from pyrovae.objectives._terms import Latent
@@ -43,7 +45,7 @@ class Chooser:
                 raise TypeError(_no_estimator(f"estimators[{name!r}]", estimator))
         if wanted is not None and not isinstance(wanted, Estimator | Mapping):
             raise TypeError(_no_estimator("estimators", wanted))
-        self._default: dict[str, tuple[Estimator, str]] = {}
+        self._default: dict[str, tuple[Estimator, str, str]] = {}
         self._listed: dict[str, int] = {}
         self._given_up: str | None = None
 
@@ -66,8 +68,18 @@ class Chooser:
         if name not in self._default:
             estimator, why = self._best(name, fn)
             self._check(name, fn, estimator)
-            self._default[name] = estimator, why
-        return self._default[name]
+            self._default[name] = estimator, why, _name_of(fn)
+        estimator, why, kind = self._default[name]
+        if kind != _name_of(fn):
+            raise ValueError(
+                explain(
+                    f"guide, site {name!r}",
+                    expected=f"a {kind}, as when its estimator was chosen",
+                    got=_name_of(fn),
+                    remedy="Use objective.fresh() for another pair, or name the estimator of the site.",
+                )
+            )
+        return estimator, why
 
     def schedules(self) -> list[Schedule]:
         """Those of the estimators that were asked for."""
@@ -98,20 +110,30 @@ class Chooser:
                     )
                 )
 
-    @property
-    def enumerates_unasked(self) -> bool:
-        """Whether there are sites that are enumerated without being asked for."""
-        return bool(self._listed)
+    def settle(self, run: Callable[[Choose], Draw], use: Callable[[Draw], None]) -> Draw:
+        """A draw with the finite sites enumerated, if the programs broadcast over them; otherwise without.
 
-    def give_up_enumeration(self, error: Exception) -> bool:
-        """Takes other estimators where enumeration was chosen unasked; whether there were any such sites."""
-        if not self._listed:
-            return False
-        self._given_up = str(error).split("\n")[0][:80]
+        Arguments:
+            run: draws, with a choice of estimators.
+            use: what the draw is wanted for, which fails if it doesn't serve.
+        """
+        try:
+            drawn = run(self)
+            use(drawn)
+            problem = disagreement(drawn, run) if self._listed else None
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            if not self._listed:
+                raise
+            problem = str(error)
+        if problem is None:
+            return drawn
+        self._given_up = problem.splitlines()[0][:80]
         for name in self._listed:
             self._default.pop(name, None)
         self._listed = {}
-        return True
+        drawn = run(self)
+        use(drawn)
+        return drawn
 
     def begin(self, latent: Latent, state: State, device: Any) -> None:
         """Makes what the baselines of a site keep."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyrovae import randomness
 from pyrovae.errors import explain
-from pyrovae.objectives._broadcasting import disagreement
+from pyrovae.objectives._blame import nesting_explained, particles_explained
 from pyrovae.objectives._choosing import Chooser
 from pyrovae.objectives._draw import Choose, Draw, draw
 from pyrovae.objectives._nesting import nesting_of
@@ -200,8 +200,6 @@ class Objective(PyroELBO):
             if math.isinf(self.max_plate_nesting):
                 self.max_plate_nesting = nesting_of(model, guide, args, kwargs)
             drawn = self._first_draw(model, guide, args, kwargs)
-            self._check(drawn)
-            self._outcome(drawn, learn=False)
         for latent in drawn.latents:
             self._chooser.begin(latent, self.state, device)
         self._is_prepared = True
@@ -316,54 +314,24 @@ class Objective(PyroELBO):
         layout = Layout(int(self.max_plate_nesting), self.num_particles)
         step = self.state.get("step", device_of(args))
         how = {"vectorised": self.vectorize_particles, "choose": choose or self._chooser, "step": step}
-        try:
+        with nesting_explained(type(self).__name__, self.max_plate_nesting):
             return draw(model, guide, args, kwargs, layout=layout, **how)
-        except ValueError as error:
-            if "collide at dim" not in str(error):
-                raise
-            raise ValueError(
-                explain(
-                    f"{type(self).__name__}, max_plate_nesting",
-                    expected="as many dimensions as the plates of the programs take up",
-                    got=f"{self.max_plate_nesting}, given or found with the first pair of programs",
-                    remedy="Use objective.fresh() for another pair, or give max_plate_nesting=.",
-                )
-            ) from error
 
     def _first_draw(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Draw:
-        """A draw with the finite sites enumerated, if the programs broadcast over them; otherwise without."""
+        """A draw by estimators that are settled by it."""
         self._chooser.check_names(poutine.trace(guide).get_trace(*args, **kwargs))
-        try:
-            drawn = self._draw(model, guide, args, kwargs)
-            self._check(drawn)
-            self._outcome(drawn, learn=False)
-            if self._chooser.enumerates_unasked:
-                problem = disagreement(drawn, lambda choose: self._draw(model, guide, args, kwargs, choose))
-                if problem is not None:
-                    raise ValueError(problem)
-            return drawn
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            if not self._chooser.give_up_enumeration(error):
-                raise self._blamed(error) from error
-        try:
-            return self._draw(model, guide, args, kwargs)
-        except (RuntimeError, IndexError, TypeError) as error:
-            raise self._blamed(error) from error
-
-    def _blamed(self, error: Exception) -> Exception:
-        """The error, or one with the remedy where programs fail that may not take a plate of particles."""
-        if isinstance(error, ValueError) or not (self.vectorize_particles and self.num_particles > 1):
-            return error
-        return ValueError(
-            explain(
-                f"{type(self).__name__}, num_particles={self.num_particles}",
-                expected="programs that take latents (particles, batch, ...), in an outermost plate",
-                got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
-                remedy="Count dimensions from the right, z[..., i], or set vectorize_particles=False.",
+        plated = self.num_particles if self.vectorize_particles else 1
+        with particles_explained(type(self).__name__, plated):
+            return self._chooser.settle(
+                lambda choose: self._draw(model, guide, args, kwargs, choose), self._try
             )
-        )
+
+    def _try(self, drawn: Draw) -> None:
+        """Uses a draw for what it is wanted for, to see whether it serves."""
+        self._check(drawn)
+        self._outcome(drawn, learn=False)
 
     def _get_trace(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]

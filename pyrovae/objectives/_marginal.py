@@ -9,6 +9,7 @@ import torch
 from pyro.infer.util import is_validation_enabled
 from pyro.ops import packed
 from pyro.ops.contract import contract_tensor_tree
+from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
 from pyrovae.errors import explain
@@ -29,6 +30,8 @@ def marginalised(
 
     by Pyro's contraction of factors, which takes plates and ``pyro.markov`` into account.
     """
+    # Statements of plates may stand in a mask, and have no density to pack.
+    guide_trace, model_trace = prune_subsample_sites(guide_trace), prune_subsample_sites(model_trace)
     sites = sites_of(model_trace)
     for name, site in sites.items():
         mask = as_mask(site["mask"], values[name].device)

@@ -101,7 +101,7 @@ class Objective(PyroELBO):
                 )
             )
         super().__init__(num_particles=num_particles, retain_graph=retain_graph)  # type: ignore[no-untyped-call]
-        self.max_plate_nesting = max_plate_nesting
+        self.max_plate_nesting = self._nesting = max_plate_nesting
         self.vectorize_particles = vectorize_particles
         self.estimators = estimators
         self.state = State()
@@ -208,6 +208,7 @@ class Objective(PyroELBO):
         """A copy that begins anew, no steps taken, no pair looked at; of baselines' networks too."""
         other = copy.deepcopy(self)
         other.state = State()
+        other.max_plate_nesting = self._nesting
         other._chooser = Chooser(other, other.estimators)
         other._is_prepared = False
         return other

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "plain_function.py": ["--epochs", "8"],
     "plain_svi.py": ["--epochs", "8"],
     "pyro_tutorial.py": ["--epochs", "8"],
+    "semi_supervised.py": ["--epochs", "8"],
     "two_latents.py": ["--epochs", "8"],
 }
 

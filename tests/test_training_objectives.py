@@ -180,3 +180,21 @@ def test_geco_reaches_what_it_is_asked_for(digits: Tensor) -> None:
     run = pv.fit(pair.model, pair.guide, digits, loss=o.GECO(21.0, rate=0.02), epochs=80, **_STILL)
     error = -pv.evaluate.elbo(run, digits[:500], num_samples=4).reconstruction.mean().item()
     assert error == pytest.approx(21.0, abs=1.0)
+
+
+def test_another_observed_site_does_not_change_the_unit(x: Tensor) -> None:
+    """A weighed loss stated before the data, as in semi-supervised learning: a datum still counts once."""
+    pair = vae()
+
+    def model(x: Tensor) -> None:
+        with pyro.plate("labels", len(x)), pyro.poutine.scale(scale=50.0):
+            pyro.sample(
+                "label", pyro.distributions.Bernoulli(torch.full((len(x),), 0.5)), obs=x[:, 0].round()
+            )
+        pair.model(x)
+
+    plain = _fit(x, o.ELBO(), epochs=1)
+    run = pv.fit(model, pair.guide, x, loss=o.ELBO(), epochs=1, **_STILL)
+    assert run.history[0].train_loss == pytest.approx(
+        plain.history[0].train_loss + 50 * math.log(2), rel=1e-4
+    )

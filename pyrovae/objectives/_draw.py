@@ -35,6 +35,9 @@ Choice = tuple[Estimator, str]
 Choose = Callable[[str, Any, dict[str, Any]], Choice]
 """The estimator of a site, and why, from its name, its distribution and its ``infer``."""
 
+_DATA = "x"
+"""The observed site that holds the data."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -80,7 +83,9 @@ class Draw:
     def count(self) -> float | Tensor:
         """How many data the sum of the terms speaks for: their number, times the scale of their plate."""
         inside = [term for term in self.likelihood if self.data in term.plates] or self.likelihood
-        scale = inside[0].scale if inside else 1.0
+        # Other observed sites, such as a weighed classification loss, may have scales of their own.
+        named = [term for term in inside if term.name == _DATA] or inside
+        scale = named[0].scale if named else 1.0
         if isinstance(scale, Tensor) and scale.numel() > 1:
             return scale.expand(torch.broadcast_shapes(scale.shape, (self.size,))).mean() * self.size
         return scale * self.size

@@ -69,11 +69,16 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
 
 
 def datum_scale(model: Program, batch: Batch) -> float:
-    """How many data a batch's loss speaks for: its size, times the scale of the observed sites."""
+    """How many data a batch's loss speaks for: its size, times the scale of the site that observes them.
+
+    That is ``"x"``, or the first that is observed: others, such as a weighed classification loss, may have
+    scales of their own.
+    """
     size = float(len(batch[0]))
     with poutine.block(), torch.no_grad():
         trace = poutine.trace(model).get_trace(*batch)
-    for site in _sites(trace).values():
+    sites = _sites(trace)
+    for site in (*([sites["x"]] if "x" in sites else []), *sites.values()):
         frames = {frame.name: frame for frame in site["cond_indep_stack"]}
         if site["is_observed"]:
             scale = torch.as_tensor(site["scale"])

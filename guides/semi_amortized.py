@@ -79,6 +79,7 @@ class SemiAmortized(nn.Module):
         >>> import pyro, torch
         >>> from pyrovae import guides, heads, models, nets, priors
         >>> pyro.set_rng_seed(0)
+        >>> pyro.clear_param_store()
         >>> model = models.VAE(priors.StandardNormal(2), nets.MLP(2, 32, 64), heads.bernoulli)
         >>> base = guides.Amortized(z=(nets.MLP(64, 32, 2 * 2), heads.normal))
         >>> guide = guides.SemiAmortized(base, model, steps=5)

@@ -44,6 +44,7 @@ def rounding(head: pv.heads.CommittedNormal, t: Tensor) -> Tensor:
 )
 def test_the_rate_is_kept_whatever_the_features(rate, dim, dtype, spread, seed):
     t = spread * torch.randn(64, 2 * dim, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    t = t.clamp(-80, 80)  # beyond it the variance overflows, in torch's formula too
     t[0], t[1, :dim] = 0.0, -0.0
     head = pv.heads.CommittedNormal(rate)
     kl = divergence(head, t)

@@ -32,8 +32,8 @@ class Lagging(ELBO):
         epochs: in passes over the data, where :func:`pyrovae.fit` trains.
         num_particles, beta, options: as of :class:`ELBO`.
 
-    ``pyro.infer.SVI``, ``pyrovae.SVI`` and ``pyrovae.fit`` need nothing more. A loop of one's own, Lightning's
-    included, clears the gradients of :meth:`left_out` before its optimiser steps.
+    ``pyro.infer.SVI``, ``pyrovae.SVI`` and ``pyrovae.fit`` need nothing more. A loop of one's own, or
+    Lightning's, clears the gradients of :meth:`left_out` before its optimiser steps.
 
     In the paper the phase ends when the mutual information of data and latents stops rising; here it has a
     length.

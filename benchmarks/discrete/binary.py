@@ -28,7 +28,7 @@ def pair(decoder: nn.Module, encoder: nn.Module) -> tuple[Any, Any]:
             z = pyro.sample("z", dist.Bernoulli(logits=prior).to_event(1))
             return pyro.sample("x", dist.Bernoulli(logits=decoder(2 * z - 1)).to_event(1), obs=x)
 
-    def guide(x: Tensor, size: int | None = None) -> None:  # noqa: ARG001
+    def guide(x: Tensor, size: int | None = None) -> None:  # noqa: ARG001 (as the model)
         pyro.module("encoder", encoder)
         with pyro.plate("data", len(x)):
             pyro.sample("z", dist.Bernoulli(logits=encoder(x)).to_event(1))

@@ -75,6 +75,10 @@ class Schedule(ABC):
         self.start, self.end, self.steps, self.epochs = start, end, steps, epochs
         self.delay, self.every = delay, every
         self._steps_per_epoch: float | None = None
+        self._check()
+
+    def _check(self) -> None:  # noqa: B027 (most have nothing to check)
+        """Refuses values that the curve can't join."""
 
     @property
     def needs_epochs(self) -> bool:
@@ -242,23 +246,13 @@ class Exponential(Schedule):
         [1.0, 0.5, 0.25]
     """
 
-    def __init__(
-        self,
-        start: float,
-        end: float,
-        *,
-        steps: float | None = None,
-        epochs: float | None = None,
-        delay: float = 0.0,
-        every: Every = "step",
-    ) -> None:
-        super().__init__(start, end, steps=steps, epochs=epochs, delay=delay, every=every)
-        if not (start > 0 and end > 0) or start == end:
+    def _check(self) -> None:
+        if not (self.start > 0 and self.end > 0) or self.start == self.end:
             raise ValueError(
                 explain(
                     "Exponential",
                     expected="two different positive values",
-                    got=f"{start}, {end}",
+                    got=f"{self.start}, {self.end}",
                     remedy="Try Exponential(1.0, 0.5, epochs=20).",
                 )
             )

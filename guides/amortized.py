@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.covariates import asked, given_to
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -20,11 +21,12 @@ class Amortized(nn.Module):
     Arguments:
         sites: for each latent site of the model, by its name, a pair (network, head).
 
-    Shapes: ``x`` is ``(n, ...)``, whatever the networks take.
+    Shapes: ``x`` is ``(n, ...)``, whatever the networks take. A network called as ``net(x, y)`` is given the
+        covariates that follow ``x``, and makes a :math:`q(z \mid x, y)`.
 
     Raises:
         TypeError: when a site is not given a network and a head.
-        ValueError: when it is called without data.
+        ValueError: when it is called without data, or without the covariates that a network asks for.
 
     References:
         Kingma and Welling, 2014, Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114
@@ -66,16 +68,24 @@ class Amortized(nn.Module):
         self.sites = dict(sites)
 
     @property
+    def covariates(self) -> int:
+        """How many tensors of a batch the networks ask for beyond ``x``."""
+        return max(asked(net, 1) for net, _ in self.sites.values())
+
+    @property
     def factorisation(self) -> str:
         """The posterior as it is written, ``q(z1 | x) q(z2 | x)``."""
-        return " ".join(f"q({name} | x)" for name in self.sites)
+        nets = {name: net for name, (net, _) in self.sites.items()}
+        return " ".join(f"q({name} | x{', y' if asked(net, 1) else ''})" for name, net in nets.items())
 
-    def posterior(self, site: str, x: Tensor) -> Distribution:
+    def posterior(self, site: str, x: Tensor, *given: Tensor | None) -> Distribution:
         """The distribution q(site | x), batch shape ``(n,)``."""
         net, head = self.sites[site]
-        return head(net(x))
+        return head(net(x, *given_to(f"Amortized, network of {site!r}", asked(net, 1), given)))
 
-    def forward(self, x: Tensor | None = None, size: int | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, x: Tensor | None = None, *given: Tensor | None, size: int | None = None
+    ) -> dict[str, Tensor]:
         """Draws every latent site given ``x``, by name."""
         if x is None:
             raise ValueError(
@@ -88,7 +98,7 @@ class Amortized(nn.Module):
             )
         pyro.module("amortized", self)
         with pyro.plate("data", len(x)):
-            return {name: pyro.sample(name, self.posterior(name, x)) for name in self.sites}
+            return {name: pyro.sample(name, self.posterior(name, x, *given)) for name in self.sites}
 
     def __repr__(self) -> str:
         return f"Amortized: {self.factorisation}\n{super().__repr__()}"

@@ -10,6 +10,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
+from pyrovae.covariates import asked, given_to
 from pyrovae.errors import explain
 from pyrovae.guides._inner_bound import bound, clipped
 from pyrovae.guides.amortized import Amortized
@@ -114,13 +115,21 @@ class SemiAmortized(nn.Module):
         return self.base.sites
 
     @property
+    def covariates(self) -> int:
+        """How many tensors of a batch the networks ask for beyond ``x``."""
+        return self.base.covariates
+
+    @property
     def factorisation(self) -> str:
         """The posterior as it is written, ``q(z1 | x) q(z2 | x)``."""
         return self.base.factorisation
 
     def features(self, x: Tensor, *given: Any) -> dict[str, Tensor]:
         """The refined features of each site, ``(n, ...)``; ``given`` are the model's further arguments."""
-        found = {name: net(x) for name, (net, _) in self.sites.items()}
+        found = {
+            name: net(x, *given_to(f"SemiAmortized, network of {name!r}", asked(net, 1), given))
+            for name, (net, _) in self.sites.items()
+        }
         trains = torch.is_grad_enabled()
         for step in range(self.steps):
             with torch.enable_grad():

@@ -4,6 +4,9 @@ The convention is the one of scikit-learn: a part keeps each constructor argumen
 same name. ``describe`` reads them, ``build`` calls the constructor again. ``build`` calls nothing but the
 parts of this package and the activations of torch, so a description that comes from a stranger runs none
 of the stranger's code.
+
+Parts may be shared, such as the encoder that a model's prior and the guide both hold. A network that is met
+again is described as ``{"same_as": "model.prior.encoder"}``, the way to it from where it was met first.
 """
 
 from __future__ import annotations
@@ -14,14 +17,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from pyrovae.errors import explain, nearest
 
-_HOMES = ("nets", "heads", "priors", "models", "guides", "data")
+_HOMES = ("nets", "heads", "flows", "priors", "models", "guides", "data")
 
 
-def describe(part: Any) -> Any:
+Shared = dict[str, nn.Module]
+"""Networks by the way to them, from the programs that were described or built so far."""
+
+
+def describe(part: Any, *, where: str = "", shared: Shared | None = None) -> Any:
     """The JSON-able description of a part, its arguments and the parts it was built from.
+
+    Arguments:
+        where: what to call the part in the ways to its networks, ``"model"`` or ``"guide"``.
+        shared: the networks that were described before; those of this part are added.
 
     Returns: numbers, strings, None and lists as they are; a part as
         ``{"class_path": ..., "init_args": {...}}``; a class or function as ``{"import": ...}``.
@@ -35,14 +47,18 @@ def describe(part: Any) -> Any:
         >>> describe(StandardNormal(8))
         {'class_path': 'pyrovae.priors.StandardNormal', 'init_args': {'dim': 8}}
     """
+    shared = {} if shared is None else shared
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, list | tuple):
-        return [describe(item) for item in part]
+        return [describe(item, where=f"{where}.{i}", shared=shared) for i, item in enumerate(part)]
     if isinstance(part, Mapping):
-        return {str(name): describe(item) for name, item in part.items()}
+        return {str(n): describe(item, where=f"{where}.{n}", shared=shared) for n, item in part.items()}
     if inspect.isclass(part) or inspect.isfunction(part):
         return {"import": _public_path(part)}
+    for way, other in shared.items():
+        if other is part:
+            return {"same_as": way}
     path = _public_path(type(part))
     arguments = inspect.signature(type(part)).parameters
     missing = [name for name in arguments if not hasattr(part, name)]
@@ -55,33 +71,64 @@ def describe(part: Any) -> Any:
                 remedy="Keep each argument under its own name in __init__.",
             )
         )
-    return {"class_path": path, "init_args": {name: describe(getattr(part, name)) for name in arguments}}
+    values = {
+        name: describe(getattr(part, name), where=f"{where}.{name}", shared=shared) for name in arguments
+    }
+    if isinstance(part, nn.Module):
+        shared[where] = part
+    return {"class_path": path, "init_args": values}
 
 
-def build(description: Any) -> Any:
+def build(description: Any, *, where: str = "", shared: Shared | None = None) -> Any:
     """The part that a description tells of: the inverse of :func:`describe`.
 
+    Arguments:
+        where, shared: as for :func:`describe`; the networks that were built before.
+
     Raises:
-        ValueError: a path that is neither a public part of pyrovae nor an activation of torch, or arguments
-            that its constructor does not take.
+        ValueError: a path that is neither a public part of pyrovae nor an activation of torch, arguments
+            that its constructor does not take, or a shared network that is not there.
 
     Example:
         >>> build({"class_path": "pyrovae.priors.StandardNormal", "init_args": {"dim": 8}})
         StandardNormal(dim=8)
     """
+    shared = {} if shared is None else shared
     if isinstance(description, list):
-        return [build(item) for item in description]
+        return [build(item, where=f"{where}.{i}", shared=shared) for i, item in enumerate(description)]
     if not isinstance(description, dict):
         return description
     if set(description) == {"import"}:
         return _resolve(description["import"])
+    if set(description) == {"same_as"}:
+        return _find(description["same_as"], shared)
     if "class_path" not in description:
-        return {name: build(item) for name, item in description.items()}
+        return {n: build(item, where=f"{where}.{n}", shared=shared) for n, item in description.items()}
     path = description["class_path"]
     maker = _resolve(path)
     if not inspect.isclass(maker):
         raise ValueError(explain("class_path", expected="a class", got=repr(path), remedy="Name a part."))
-    return _call(maker, path, {name: build(item) for name, item in description.get("init_args", {}).items()})
+    given = {
+        name: build(item, where=f"{where}.{name}", shared=shared)
+        for name, item in description.get("init_args", {}).items()
+    }
+    part = _call(maker, path, given)
+    if isinstance(part, nn.Module):
+        shared[where] = part
+    return part
+
+
+def _find(way: Any, shared: Shared) -> nn.Module:
+    if way in shared:
+        return shared[way]
+    raise ValueError(
+        explain(
+            "same_as",
+            expected="a network that was described before",
+            got=repr(way),
+            remedy="Pass both programs: pyrovae.load(dir, model=..., guide=...).",
+        )
+    )
 
 
 def _call(maker: Any, path: str, given: dict[str, Any]) -> Any:

@@ -17,8 +17,8 @@ Program: TypeAlias = Callable[..., Any]
 Head: TypeAlias = Callable[[Tensor], Distribution]
 """A network's output ``(..., k)`` turned into a distribution: a likelihood, or a posterior."""
 
-Prior: TypeAlias = Callable[[], Distribution]
-"""A maker of the distribution of one latent, with an empty batch shape."""
+Prior: TypeAlias = Callable[..., Distribution]
+"""A maker of the distribution of one latent, with an empty batch shape; or, given covariates, with theirs."""
 
 Batch: TypeAlias = tuple[Tensor, ...]
 """What one step sees: the tensors that are passed to model and guide, batch leftmost."""

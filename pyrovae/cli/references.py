@@ -24,7 +24,8 @@ from pyro.optim import adagrad_rmsprop, clipped_adam, dct_adam
 from pyrovae.errors import explain, nearest
 
 _HOMES = tuple(
-    f"pyrovae.{home}" for home in ("nets", "heads", "priors", "models", "guides", "data", "objectives")
+    f"pyrovae.{home}"
+    for home in ("nets", "heads", "flows", "priors", "models", "guides", "data", "objectives")
 )
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _FILE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pyrovae.errors import explain
 from pyrovae.predict.centre import centre
 from pyrovae.predict.decoding import require_positive
-from pyrovae.predict.programs import as_batch, draw_posterior, generate, observed_site, ready, structure
+from pyrovae.predict.programs import (
+    as_batch,
+    draw_posterior,
+    floating,
+    generate,
+    observed_site,
+    ready,
+    structure,
+)
 from pyrovae.training.fitted import Fit
 
 
-def sample(run: Fit, size: int, *, mean: bool = False, seed: int = 0, site: str | None = None) -> Tensor:
+def sample(
+    run: Fit,
+    size: int,
+    *,
+    given: Tensor | Sequence[Tensor] = (),
+    mean: bool = False,
+    seed: int = 0,
+    site: str | None = None,
+) -> Tensor:
     r"""Draws from the prior predictive, :math:`z \sim p(z),\ x \sim p(x \mid z)`.
 
     Arguments:
         size: how many data, n.
+        given: the covariates of a conditional model, what follows ``x`` among its arguments, ``(size, ...)``.
         mean: the likelihood's mean at each prior draw in place of a draw from it: smoother pictures.
         seed: of the draws.
         site: which observed site; by default the only one, or ``"x"`` among several. The same seed draws the
@@ -26,7 +45,8 @@ def sample(run: Fit, size: int, *, mean: bool = False, seed: int = 0, site: str 
     Returns: ``(size, ...)``.
 
     Raises:
-        ValueError: not a positive size, an unknown site, a model that needs data of unknown shape to run.
+        ValueError: not a positive size, covariates of another length, an unknown site, a model that needs
+            data of unknown shape to run.
 
     Example:
         >>> import torch, pyrovae as pv
@@ -36,10 +56,12 @@ def sample(run: Fit, size: int, *, mean: bool = False, seed: int = 0, site: str 
         tensor([0., 1.])
     """
     require_positive("size", size)
+    covariates = _covariates(run, size, given)
     with ready(run, seed) as (model, _):
-        sites = structure(run, model, None)
+        sites = structure(run, model, None, covariates)
         name = observed_site(sites, site)
-        drawn = generate(run, model, size, latents={}, redraw=tuple(sites.observed))[name]
+        redraw = tuple(sites.observed)
+        drawn = generate(run, model, size, latents={}, redraw=redraw, given=covariates)[name]
         return centre(drawn["fn"]) if mean else drawn["value"].detach()
 
 
@@ -79,3 +101,19 @@ def posterior_predictive(
             sites = generate(run, model, len(args[0]), latents=latents, redraw=(name,), args=args)
             draws.append(sites[name]["value"].detach())
         return torch.stack(draws)
+
+
+def _covariates(run: Fit, size: int, given: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    found = (given,) if isinstance(given, Tensor) else tuple(given)
+    for tensor in found:
+        if not isinstance(tensor, Tensor) or tensor.ndim == 0 or len(tensor) != size:
+            raise ValueError(
+                explain(
+                    "given",
+                    expected=f"covariates of {size} data, tensors ({size}, ...)",
+                    got=str(tuple(tensor.shape)) if isinstance(tensor, Tensor) else type(tensor).__name__,
+                    remedy="One row for each datum to draw.",
+                )
+            )
+    dtype = floating(run)
+    return tuple(t.to(run.device, dtype if t.is_floating_point() else t.dtype) for t in found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -122,11 +123,15 @@ def trace(program: Program, *args: Any, **kwargs: Any) -> Sites:
     return {name: site for name, site in nodes.items() if site["type"] == "sample" and not _bookkeeping(site)}
 
 
-def structure(run: Fit, model: Program, args: Batch | None) -> Structure:
-    """Runs the model once to see which sites it has; takes no noise from the caller."""
+def structure(run: Fit, model: Program, args: Batch | None, covariates: Batch = ()) -> Structure:
+    """Runs the model once to see which sites it has; takes no noise from the caller.
+
+    Arguments:
+        args: the data, or None where there are none, but maybe ``covariates``.
+    """
     with isolated(run.device, seed=0):
         if args is None:
-            given: tuple[Tensor | None, ...] = _stand_ins(run, model, 1)
+            given: tuple[Tensor | None, ...] = _stand_ins(run, model, 1, covariates)
         else:
             given = tuple(tensor[:1] for tensor in args) if takes_size(model) else args
         sites = trace(model, *given)
@@ -160,21 +165,22 @@ def generate(
     latents: Mapping[str, Tensor],
     redraw: Collection[str],
     args: Batch | None = None,
+    given: Batch = (),
 ) -> Sites:
     """Runs the model with some latents given and the observed sites of ``redraw`` drawn, never read off data.
 
     Arguments:
         args: the data, of which what is not redrawn (labels, covariates) stays as given; None: no data.
+        given: the covariates where there are no data.
     """
     if not takes_size(model):
-        data = _stand_ins(run, model, size) if args is None else args
+        data = _stand_ins(run, model, size, given) if args is None else args
         return trace(_Draw(latents, redraw)(model), *data)
-    names = list(inspect.signature(_call(model)).parameters)
-    given = [
-        None if i == 0 or name in redraw else tensor
-        for i, (name, tensor) in enumerate(zip(names, args or (), strict=False))
-    ]
-    return trace(_Draw(latents, redraw)(model), *given, size=size)
+    found = _after_nothing(given) if args is None else args
+    # There may be fewer names than tensors: of a model called as model(x, *given).
+    names = zip_longest(inspect.signature(_call(model)).parameters, found)
+    kept = [None if i == 0 or name in redraw else x for i, (name, x) in enumerate(names)][: len(found)]
+    return trace(_Draw(latents, redraw)(model), *kept, size=size)
 
 
 def observed_site(sites: Structure, name: str | None) -> str:
@@ -226,23 +232,25 @@ class AtMeans(Messenger):
             msg["value"], msg["done"] = centre(msg["fn"]), True
 
 
-def _stand_ins(run: Fit, model: Program, size: int) -> tuple[Tensor | None, ...]:
+def _stand_ins(run: Fit, model: Program, size: int, given: Batch = ()) -> tuple[Tensor | None, ...]:
     """Arguments for a model when there are no data: zeros of their shape, or what the model generates."""
+    given = tuple(tensor[:size] for tensor in given)
     record = run.config.get("data", {})
     if record.get("shapes"):
         dtypes = record.get("dtypes") or ["float32"] * len(record["shapes"])
-        return run.arguments(
+        zeros = run.arguments(
             tuple(
                 torch.zeros(size, *shape, dtype=getattr(torch, dtype), device=run.device)
                 for shape, dtype in zip(record["shapes"], dtypes, strict=True)
             )
         )
+        return (*zeros[:1], *given, *zeros[1 + len(given) :])
     if takes_size(model):
-        sites = trace(model, size=size)
+        sites = trace(model, *_after_nothing(given), size=size)
         names = [name for name in inspect.signature(_call(model)).parameters if name != "size"]
         values = tuple(sites[name]["value"] if name in sites else None for name in names)
         if any(value is not None for value in values):
-            return values
+            return (*values[:1], *given, *values[1 + len(given) :])
     raise ValueError(
         explain(
             "model",
@@ -252,6 +260,11 @@ def _stand_ins(run: Fit, model: Program, size: int) -> tuple[Tensor | None, ...]
             'Fit(model, guide, config={"data": {"shapes": [[784]], "dtypes": ["float32"]}}).',
         )
     )
+
+
+def _after_nothing(given: Batch) -> tuple[Tensor | None, ...]:
+    """Covariates at their places, behind data that are not there."""
+    return (None, *given) if given else ()
 
 
 def _call(program: Program) -> Any:

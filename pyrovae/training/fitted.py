@@ -78,11 +78,12 @@ class Fit:
 
     @cached_property
     def _signature(self) -> Signature:
-        model = Signature.of(self.model)
-        if model.taken is not None:
+        model, guide = Signature.of(self.model), Signature.of(self.guide)
+        if not model.is_open:
             return model
-        # A model that takes whatever it is given leaves it to the guide how many tensors there are.
-        return model._replace(taken=Signature.of(self.guide).taken)
+        # As many as the model or the guide has a use for.
+        counts = [side.taken for side in (model, guide) if side.taken is not None]
+        return model._replace(taken=max(counts, default=None))
 
     @contextmanager
     def evaluating(self) -> Iterator[tuple[Program, Program]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pyro.infer.autoguide import AutoGuide
 import pyrovae
 from pyrovae import checkpoint
 from pyrovae.errors import explain
-from pyrovae.spec import build, describe
+from pyrovae.spec import Shared, build, describe
 from pyrovae.training import weights
 from pyrovae.training.fitted import Fit
 from pyrovae.training.history import History
@@ -73,8 +74,9 @@ def load(
     folder = Path(folder)
     config = read_config(folder)
     parameters = Parameters()
-    model = _program(config, "model") if model is None else model
-    guide = _program(config, "guide") if guide is None else guide
+    shared: Shared = {}
+    model = _program(config, "model", model, shared)
+    guide = _program(config, "guide", guide, shared)
     with parameters.active():
         _prepare(guide, config)
         weights.put(_newest(folder), model, guide, parameters)
@@ -93,8 +95,7 @@ def facts(model: Program, guide: Program) -> dict[str, Any]:
             "pyrovae": pyrovae.__version__,
             **{library.__name__: str(library.__version__) for library in (torch, pyro, np)},
         },
-        "model": _describe(model),
-        "guide": _describe(guide),
+        **_described(model, guide),
     }
 
 
@@ -181,15 +182,29 @@ def describe_or_none(part: Any) -> Any:
         return None
 
 
-def _describe(program: Program) -> dict[str, Any]:
-    return {"spec": describe_or_none(program), "repr": _name(program)}
+def _described(model: Program, guide: Program) -> dict[str, Any]:
+    """Both programs; what the guide shares with the model is described once."""
+    shared: Shared = {}
+    found = {}
+    for role, program in (("model", model), ("guide", guide)):
+        try:
+            spec = describe(program, where=role, shared=shared)
+        except TypeError:
+            spec = None
+        found[role] = {"spec": spec, "repr": _name(program)}
+    return found
 
 
 def _name(program: Program) -> str:
     return getattr(program, "__qualname__", None) or repr(program)
 
 
-def _program(config: dict[str, Any], role: str) -> Program:
+def _program(config: dict[str, Any], role: str, given: Program | None, shared: Shared) -> Program:
+    """The program that was passed, or the one that is described; its networks are added to ``shared``."""
+    if given is not None:
+        with suppress(TypeError):
+            describe(given, where=role, shared=shared)
+        return given
     description = config.get(role) or {}
     if not description.get("spec"):
         raise ValueError(
@@ -201,7 +216,7 @@ def _program(config: dict[str, Any], role: str) -> Program:
                 remedy=f"Pass it: pyrovae.load(dir, {role}=...). No code is taken from files.",
             )
         )
-    program: Program = build(description["spec"])
+    program: Program = build(description["spec"], where=role, shared=shared)
     return program
 
 

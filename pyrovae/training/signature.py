@@ -17,24 +17,30 @@ class Signature(NamedTuple):
     Attributes:
         taken: how many tensors it can take; None: any number.
         required: how many it can't do without.
+        is_open: whether it may be given more than it has a use for.
     """
 
     taken: int | None
     required: int
+    is_open: bool = False
 
     @classmethod
     def of(cls, program: Program) -> Signature:
         """The signature of a function, a method, or a module's ``forward``.
 
+        A program that takes any number of tensors may say by ``covariates`` how many of them, beyond the
+        first, it has a use for.
+
         Example:
             >>> Signature.of(lambda x=None, y=None, size=None: None)
-            Signature(taken=2, required=0)
+            Signature(taken=2, required=0, is_open=False)
         """
         call = program.forward if isinstance(program, nn.Module) else program
         taken = required = 0
         for name, parameter in inspect.signature(call).parameters.items():
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                return cls(None, required)
+                covariates = getattr(program, "covariates", None)
+                return cls(None if covariates is None else 1 + covariates, required, is_open=True)
             if name == "size" or parameter.kind in (
                 inspect.Parameter.KEYWORD_ONLY,
                 inspect.Parameter.VAR_KEYWORD,

@@ -20,10 +20,15 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def asked(part: Callable[..., Any], own: int) -> int:
     """How many covariates a part asks for: the arguments it can't do without, after ``own`` others.
 
+    A part that takes any number may say it by an integer ``covariates``.
+
     Example:
         >>> asked(lambda: None, 0), asked(lambda z, y: None, 1), asked(lambda z, scale=1.0: None, 1)
         (0, 1, 0)
     """
+    declared = getattr(part, "covariates", None)
+    if isinstance(declared, int):
+        return declared
     try:
         parameters = inspect.signature(part.forward if isinstance(part, nn.Module) else part).parameters
     except ValueError:  # written in C: nothing is known of it

@@ -21,7 +21,7 @@ from torch import nn
 
 from pyrovae.errors import explain, nearest
 
-_HOMES = ("nets", "heads", "flows", "priors", "models", "guides", "data")
+_HOMES = ("nets", "kernels", "heads", "flows", "priors", "models", "guides", "data")
 
 
 Shared = dict[str, nn.Module]

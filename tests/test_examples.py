@@ -17,6 +17,8 @@ COIN_FLIPS = -64 * math.log(2)
 """The log evidence of a digit, nats, under a model that knows nothing: 64 fair pixels."""
 
 ARGUMENTS = {
+    "deep_markov.py": ["--epochs", "8"],
+    "informative_prior.py": ["--epochs", "8"],
     "lightning_trainer.py": ["--epochs", "8"],
     "plain_function.py": ["--epochs", "8"],
     "plain_svi.py": ["--epochs", "8"],
@@ -47,6 +49,14 @@ def test_example_learns(name: str) -> None:
     assert bounds, done.stdout
     for bound in bounds:
         assert COIN_FLIPS + 5 < bound < -15  # no model of 64 binary pixels of these scans comes near -15
+
+
+def test_the_informative_prior_names_the_angle() -> None:
+    done = run(str(HERE / "informative_prior.py"), "--epochs", "8")
+
+    informative, standard = re.findall(r"correlation of z_1 with the angle: ([\d.]+),", done.stdout)
+    assert float(informative) > 0.9
+    assert float(standard) < 0.7
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -203,7 +203,7 @@ def test_copies_and_draws_of_one_seed_are_equal(row: Row) -> None:
 @every(_cases(HEADS, PRIORS, where=lambda row: row.captured))
 def test_a_captured_step_is_that_of_pyro(row: Row) -> None:
     """The part as a latent's distribution on both sides; a head that is no posterior as a likelihood."""
-    given = row.inputs(5)
+    given = row.inputs(5, dtype=torch.float64)
     latent = row.pathwise or row.features is None
 
     def script(make: Any) -> Iterator[Any]:

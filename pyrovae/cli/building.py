@@ -41,6 +41,34 @@ def merge(default: Any, given: Any, references: References) -> Any:
     return {"class_path": path, "init_args": arguments}
 
 
+def filled(description: Any, facts: Mapping[str, Any], references: References) -> Any:
+    """A description with what its parts can't do without and nobody has said, where it is known by name.
+
+    Arguments:
+        facts: values by the names of arguments, such as ``dim``; parts among them are filled too.
+
+    Example:
+        >>> filled("pyrovae.priors.StandardNormal", {"dim": 8}, References())
+        {'class_path': 'pyrovae.priors.StandardNormal', 'init_args': {'dim': 8}}
+    """
+    if isinstance(description, list | tuple):
+        return [filled(item, facts, references) for item in description]
+    if isinstance(description, str) and description.startswith("pyrovae.") and is_reference(description):
+        thing = references.find(description)
+        return filled(described(description), facts, references) if inspect.isclass(thing) else description
+    if not is_description(description) or "class_path" not in description:
+        return description
+    thing = references.find(description["class_path"])
+    if not inspect.isclass(thing):
+        return description
+    given = {n: filled(v, facts, references) for n, v in (description.get("init_args") or {}).items()}
+    for name, parameter in inspect.signature(thing).parameters.items():
+        wanted = parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIADIC
+        if wanted and name not in given and name in facts:
+            given[name] = facts[name]
+    return {"class_path": description["class_path"], "init_args": given}
+
+
 def build(description: Any, references: References, where: str) -> Any:
     """The part that a description tells of.
 
@@ -138,6 +166,8 @@ def _value(value: Any, parameter: Any, hint: Any, references: References, where:
         return [_value(item, None, None, references, f"{where}.{i}") for i, item in enumerate(value)]
     if isinstance(value, dict) and set(value) == {"import"}:
         return references.find(value["import"])
+    if isinstance(value, dict) and set(value) == {"same_as"}:
+        return references.part(value["same_as"])
     if is_description(value) and "class_path" in value:
         return build(value, references, where)
     if is_description(value):  # options of a mapping: --model.sizes.width 3

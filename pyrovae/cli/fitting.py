@@ -23,6 +23,9 @@ from pyrovae.training import Fit, Settings
 from pyrovae.training import fit as train
 from pyrovae.training.settings import find_device
 
+_SOME = 10_000
+"""From so many data pseudo-inputs are chosen."""
+
 _FEW = 10_000
 _CLOSED_FORM = "pyro.infer.TraceMeanField_ELBO"
 _CHECKED = ("epochs", "batch_size", "seed", "clip_norm", "kl_warmup", "patience", "checkpoint_every")
@@ -83,6 +86,9 @@ def _plan(parsed: Parsed) -> Plan:
     pyro.set_rng_seed(training.seed)
     fresh = references.fresh()
     programs = pairs.make(model, fresh, "model"), pairs.make(guide, fresh, "guide")
+    train_data = loaded.splits.train
+    some = min(len(train_data), _SOME)
+    pairs.begin(programs[0], lambda: datasets.take(train_data, some, training.seed)[0], training.seed)
     print(pairs.sentence(*programs), flush=True)
     few = len(loaded.splits.train) < _FEW
     epochs = (200 if few else 20) if training.epochs is None else training.epochs

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from pyrovae.cli.building import build, merge
+from pyrovae.cli.building import build, filled, merge
 from pyrovae.cli.datasets import Facts
 from pyrovae.cli.options import PartOptions, SizeOptions
 from pyrovae.cli.parts import described
 from pyrovae.cli.references import References, is_reference
 from pyrovae.errors import explain, nearest
+from pyrovae.priors import VampPrior
 
 DEFAULT = ("pyrovae.models.VAE", "pyrovae.guides.Amortized")
 """The class paths of model and guide where nothing else is said."""
 
 _ROLES = ("prior", "decoder", "likelihood")
+
+_CONTEXT = 32
+"""How many features of z an autoregressive likelihood is given, where nobody says."""
 
 
 def resolve(
@@ -36,31 +42,38 @@ def resolve(
     size = prod(shape)
     latent = min(50, max(2, size // 8)) if sizes.latent is None else sizes.latent
     prior = merge(_part("priors.StandardNormal", dim=latent), given["prior"], references)
-    latent = _width(prior, references) or latent
+    latent = _width(filled(prior, {"dim": latent}, references), references) or latent
     head = "heads.Bernoulli" if facts.binary else "heads.IsotropicNormal"
     likelihood = merge(_part(head, event_dim=event_dim), given["likelihood"], references)
+    features = {"dim": size, "length": shape[0], "channels": shape[0], "context": _CONTEXT}
+    likelihood = filled(likelihood, features, references)
     posterior = merge(_part("heads.Normal", event_dim=1), parts.posterior, references)
+    posterior = filled(posterior, {"dim": latent, "head": _part("heads.Normal")}, references)
     for_x = _outputs(likelihood, shape, references, "likelihood")
     for_z = _outputs(posterior, [latent], references, "posterior")
     hidden = sizes.hidden or ([256, 256] if size <= 256 else [200, 200])
     channels = sizes.channels or [32, 64]
     activation = {"import": _activation(sizes.activation)}
     if event_dim == 3:
-        outputs = [for_x * shape[0], *shape[1:]]
+        outputs = [for_x, *shape[1:]]
         decoder = _part("nets.ConvDecoder", in_features=latent, shape=outputs, channels=channels[::-1])
-        encoder = _part("nets.ConvEncoder", shape=shape, out_features=for_z * latent, channels=channels)
+        encoder = _part("nets.ConvEncoder", shape=shape, out_features=for_z, channels=channels)
     else:
-        decoder = _part("nets.MLP", widths=[latent, *hidden[::-1], for_x * size])
-        encoder = _part("nets.MLP", widths=[size, *hidden, for_z * latent])
+        decoder = _part("nets.MLP", widths=[latent, *hidden[::-1], for_x])
+        encoder = _part("nets.MLP", widths=[size, *hidden, for_z])
     for net in (decoder, encoder):
         net["init_args"]["activation"] = activation
     decoder = merge(decoder, given["decoder"], references)
     encoder = merge(encoder, parts.encoder, references)
+    prior = filled(prior, {"dim": latent, "encoder": encoder, "head": posterior, "shape": shape}, references)
     vae = _part("models.VAE", prior=prior, decoder=decoder, likelihood=likelihood)
-    amortized = _part("guides.Amortized", sites={"z": [encoder, posterior]})
+    # A prior that is made of posteriors holds the very encoder of the guide.
+    shares = prior["init_args"].get("encoder") is encoder
+    of_guide = {"same_as": "model.prior.encoder"} if shares else encoder
+    amortized = _part("guides.Amortized", sites={"z": [of_guide, posterior]})
     if described(parts.guide).get("class_path", amortized["class_path"]) != amortized["class_path"]:
         # A guide of the user's may take the parts by these names.
-        amortized["init_args"] |= {"encoder": encoder, "posterior": posterior}
+        amortized["init_args"] |= {"encoder": of_guide, "posterior": posterior}
     return merge(vae, own, references), merge(amortized, parts.guide, references)
 
 
@@ -80,17 +93,26 @@ def make(description: dict[str, Any], references: References, role: str) -> Any:
                 remedy="Name the program.",
             )
         )
+    references.roots[role] = program
     return program
+
+
+def begin(model: Any, x: Callable[[], Tensor], seed: int) -> None:
+    """Starts what a model learns in the form of data: the pseudo-inputs of a VampPrior, from the data."""
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        if isinstance(module, VampPrior):
+            module.start_from(x(), seed=seed)
 
 
 def sentence(model: Any, guide: Any) -> str:
     """What is trained, in one line."""
-    count = sum(
-        p.numel()
+    parameters = (
+        parameter
         for program in (model, guide)
-        if isinstance(program, torch.nn.Module)
-        for p in program.parameters()
+        if isinstance(program, nn.Module)
+        for parameter in program.parameters()
     )
+    count = sum({id(parameter): parameter.numel() for parameter in parameters}.values())
     words = [_name(program) for program in (model, guide)]
     return f"pair   {words[0]} with {words[1]}" + (f"; {count:,} parameters in modules" if count else "")
 
@@ -129,28 +151,30 @@ def _folded(parts: PartOptions) -> tuple[dict[str, Any], Any]:
 
 def _width(prior: dict[str, Any], references: References) -> int | None:
     """The latent dimensions of a prior, None where it doesn't say."""
-    made = build(prior, references, "prior")
     try:
-        shape = made().event_shape
-    except Exception:  # not a prior as VAE wants it: what comes of that is said by fit's first look
+        shape = build(prior, references, "prior")().event_shape
+    except Exception:  # it waits for its encoder, or is none: what comes of that is said when it is made
         return None
     return int(shape[0]) if len(shape) == 1 else None
 
 
 def _outputs(head: dict[str, Any], shape: list[int], references: References, where: str) -> int:
-    """How many network outputs a head wants for each entry of an event."""
+    """How many network outputs, along the first dimension of an event, a head wants for an event of a shape."""
     made = build(head, references, where)
-    for times in (1, 2, 3):
+    if hasattr(made, "features"):
+        return int(made.features(shape[0]))
+    for times in (1, 2, 3):  # a head of the user's need not say it
         try:
             found = made(torch.zeros(1, times * shape[0], *shape[1:])).event_shape
         except Exception:  # it does not take so many
             continue
         if list(found) == shape:
-            return times
+            return times * shape[0]
     raise ValueError(
         explain(
             f"--{where}",
-            expected=f"a head that makes a distribution over {tuple(shape)} of one to three outputs an entry",
+            expected=f"a head that makes a distribution over {tuple(shape)} of one to three outputs an entry, "
+            "or that says by features(d) how many it takes",
             got=f"{head['class_path']}, which makes none",
             remedy=f"Mind --{where}.event_dim, {len(shape)} here.",
         )

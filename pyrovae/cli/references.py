@@ -25,7 +25,7 @@ from pyrovae.errors import explain, nearest
 
 _HOMES = tuple(
     f"pyrovae.{home}"
-    for home in ("nets", "heads", "flows", "priors", "models", "guides", "data", "objectives")
+    for home in ("nets", "kernels", "heads", "flows", "priors", "models", "guides", "data", "objectives")
 )
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _FILE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
@@ -52,10 +52,14 @@ class References:
 
     Arguments:
         named: the paths that the command line has said, which may be imported wherever they lie.
+
+    Attributes:
+        roots: the programs that were built already, by role; parts of them can be shared.
     """
 
     def __init__(self, named: Iterable[str] = ()) -> None:
         self.named = frozenset(filter(is_reference, named))
+        self.roots: dict[str, Any] = {}
         self._files: dict[Path, ModuleType] = {}
 
     def find(self, path: str) -> Any:
@@ -85,6 +89,29 @@ class References:
         if home in _HOMES:
             raise _missing(path, name, home, public)
         return _imported(path)
+
+    def part(self, way: str) -> Any:
+        """A part of a program that was built already, as ``"model.prior.encoder"``.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        role, *names = str(way).split(".")
+        found = self.roots.get(role)
+        for name in names:
+            # What a constructor was given, and nothing else of an object.
+            known = inspect.signature(type(found)).parameters if found is not None else {}
+            found = getattr(found, name, None) if name in known else None
+        if found is None:
+            raise ValueError(
+                explain(
+                    "same_as",
+                    expected="a part of a program that was built before",
+                    got=repr(way),
+                    remedy="Give that program too: --model and --guide.",
+                )
+            )
+        return found
 
     def fresh(self) -> References:
         """The same names, with files of the user's not run yet: their networks are made anew."""

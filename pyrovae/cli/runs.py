@@ -44,6 +44,9 @@ class Run:
         self.references = References(words_in({k: v for k, v in parsed.given.items() if k != "run"}))
         try:
             programs = {role: self._program(role) for role in ("model", "guide")}
+            if programs["model"] is None and programs["guide"] is not None and self.stored.get("model"):
+                # The guide may share parts with the model: then both are made here.
+                programs = {role: self._made(role) for role in ("model", "guide")}
         except NotNamed as error:
             raise unnamed_code(error, self.stored) from None
         self.fit: Fit = training.load(self.folder, device=self.options.device, **programs)
@@ -97,6 +100,11 @@ class Run:
             return None
         if stored is None and given is None:
             return None  # loading says what it needs
+        return self._made(role)
+
+    def _made(self, role: str) -> Any:
+        """The model or the guide from the options that began the run, and what is given now."""
+        given, stored = getattr(self.code, role), self.stored.get(role)
         path = described(given).get("class_path")
         if given is not None and (stored is None or path not in (None, described(stored).get("class_path"))):
             return make(described(given), self.references, role)

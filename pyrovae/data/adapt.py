@@ -33,6 +33,7 @@ def as_batches(
     shuffle: bool = True,
     seed: int = 0,
     workers: int = 0,
+    missing: bool = False,
 ) -> Batches:
     """Any data as :class:`Batches` on a device.
 
@@ -55,6 +56,8 @@ def as_batches(
         shuffle: whether each epoch has an order of its own.
         seed: which orders.
         workers: how many processes read items of a ``Dataset``; for other data they mean nothing.
+        missing: whether NaN is welcome, as the mark of an entry that is missing; :class:`Data` say so
+            themselves.
 
     Raises:
         TypeError: data of a kind that is not in the table, or options that are not whole numbers.
@@ -70,11 +73,11 @@ def as_batches(
     batch_size = _whole("batch_size", batch_size, at_least=1)
     workers = _whole("workers", workers, at_least=0)
     seed, device = _whole("seed", seed), torch.device(device)
-    held = _in_memory(data)
+    held = _in_memory(data, missing)
     if held is not None:
         return MemoryBatches(held, batch_size=batch_size, device=device, shuffle=shuffle, seed=seed)
     if isinstance(data, DataLoader):
-        return StreamBatches(lambda _: data, device=device)
+        return StreamBatches(lambda _: data, device=device, missing=missing)
     if not isinstance(data, Dataset):
         raise _refusal(data)
     raw = data.raw if isinstance(data, LazyData) else data
@@ -90,22 +93,24 @@ def as_batches(
         )
 
     if isinstance(data, LazyData):
-        return StreamBatches(loader, device=device, transform=data.transform, source=data.source)
-    return StreamBatches(loader, device=device)
+        return StreamBatches(
+            loader, device=device, transform=data.transform, source=data.source, missing=missing
+        )
+    return StreamBatches(loader, device=device, missing=missing)
 
 
-def _in_memory(data: Any) -> Data | None:
+def _in_memory(data: Any, missing: bool) -> Data | None:
     """The data as :class:`Data` where they are in memory already."""
     if isinstance(data, Data):
         return data
     if isinstance(data, Tensor | np.ndarray):
-        return Data(data)
+        return Data(data, missing=missing)
     if isinstance(data, tuple | list) and data and not isinstance(data, Splits):
-        return Data.of(*(array for array in data if array is not None))
+        return Data.of(*(array for array in data if array is not None), missing=missing)
     if type(data) is TensorDataset:  # a subclass may do more than index
-        return Data.of(*data.tensors)
+        return Data.of(*data.tensors, missing=missing)
     if type(data) is Subset and type(data.dataset) is TensorDataset:
-        return Data.of(*data.dataset.tensors).subset(data.indices)
+        return Data.of(*data.dataset.tensors, missing=missing).subset(data.indices)
     return None
 
 

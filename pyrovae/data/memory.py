@@ -33,10 +33,13 @@ class Data:
         transform: what a batch of ``x`` goes through at every use: a
             :class:`~pyrovae.data.Transform` or any callable of a tensor.
         source: what :func:`pyrovae.data.load` needs to make the same data again; None where unknown.
+        missing: whether NaN marks entries that are missing (:class:`pyrovae.heads.Masked`); without it NaN is
+            refused. Tensors that :func:`pyrovae.fit` is given need it not: there the model says so.
 
     Raises:
         TypeError: neither a tensor nor an array, or a dtype the transform can't take.
-        ValueError: no data, lengths that disagree, NaN or infinity, values outside the transform's range.
+        ValueError: no data, lengths that disagree, NaN or infinity, values outside the transform's range, a
+            transform that makes values of NaN or NaN of values.
 
     Example:
         >>> from pyrovae.data import Data, Threshold
@@ -55,7 +58,9 @@ class Data:
         transform: Callable[[Tensor], Tensor] | None = None,
         *,
         source: dict[str, Any] | None = None,
+        missing: bool = False,
     ) -> None:
+        self.missing = missing
         self._set([x] if y is None else [x, y], transform, source)
 
     @classmethod
@@ -63,9 +68,11 @@ class Data:
         cls,
         *arrays: Tensor | np.ndarray[Any, Any],
         transform: Callable[[Tensor], Tensor] | None = None,
+        missing: bool = False,
     ) -> Self:
         """Data of any number of tensors or arrays, for models that take more than ``x`` and ``y``."""
         data = cls.__new__(cls)
+        data.missing = missing
         data._set(list(arrays), transform, None)
         return data
 
@@ -80,12 +87,15 @@ class Data:
         self.source = source
         require_one_length(dict(zip(names, self.tensors, strict=False)))
         for name, tensor in zip(names, self.tensors, strict=False):
-            require_finite(name, tensor)
+            require_finite(name, tensor, missing=self.missing)
         if isinstance(transform, Transform):
             for part in torch.split(self.x, _CHUNK):
                 transform.check(part)
         with isolated(self.device):
             self.shape: torch.Size = self._transformed(self.x[:1]).shape[1:]
+            if self.missing and transform is not None:
+                for part in torch.split(self.x, _CHUNK):
+                    _check_gaps(part, self._transformed(part))
 
     @property
     def x(self) -> Tensor:
@@ -156,3 +166,17 @@ class Data:
         data = copy.copy(self)
         data.tensors, data.source = tensors, source
         return data
+
+
+def _check_gaps(x: Tensor, transformed: Tensor) -> None:
+    """Refuses a transform that makes values of what is missing: thresholds do, as NaN is not above them."""
+    before, after = int(x.isnan().sum()), int(transformed.isnan().sum())
+    if before != after:
+        raise ValueError(
+            explain(
+                "transform",
+                expected=f"NaN where it was, {before} times",
+                got=f"{after} times after the transform",
+                remedy="Put NaN back in it: torch.where(x.isnan(), x, transform(x)).",
+            )
+        )

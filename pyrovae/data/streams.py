@@ -24,6 +24,7 @@ class StreamBatches(Batches):
         loader: epoch number to the loader of that epoch.
         transform: what ``x`` goes through on the device; None for loaders whose data come as they should.
         source: what :func:`pyrovae.data.load` needs to make the data again.
+        missing: whether NaN is welcome, as the mark of an entry that is missing.
     """
 
     def __init__(
@@ -33,12 +34,13 @@ class StreamBatches(Batches):
         device: torch.device,
         transform: Callable[[Tensor], Tensor] | None = None,
         source: dict[str, Any] | None = None,
+        missing: bool = False,
     ) -> None:
         example = loader(0)
         self._loader = loader
         self.transform = transform
         self._pending: tuple[Batch, Iterator[Any]] | None = None
-        self.source = source
+        self.source, self.missing = source, missing
         self.device = device
         self.batch_size = example.batch_size
         self.size = _length(example.dataset)
@@ -95,7 +97,7 @@ class StreamBatches(Batches):
 
     def _ready(self, items: Iterator[Any], k: int, start: int = 0) -> Iterator[Batch]:
         for number, item in enumerate(items, start):
-            x, *others = self._moved(unpack(item, f"batch {number} of epoch {k}"))
+            x, *others = self._moved(unpack(item, f"batch {number} of epoch {k}", missing=self.missing))
             yield (x if self.transform is None else self.transform(x), *others)
 
     def _moved(self, batch: Batch) -> Batch:
@@ -103,8 +105,8 @@ class StreamBatches(Batches):
         return tuple(tensor.to(self.device, non_blocking=ahead) for tensor in batch)
 
 
-def unpack(item: Any, where: str) -> Batch:
-    """What a loader yields as a tuple of finite tensors of one length.
+def unpack(item: Any, where: str, *, missing: bool = False) -> Batch:
+    """What a loader yields as a tuple of finite tensors of one length; NaN passes where it means missing.
 
     Raises:
         TypeError: a dict, or anything in it that is neither a tensor nor an array.
@@ -132,7 +134,7 @@ def unpack(item: Any, where: str) -> Batch:
             )
         )
     for position, tensor in enumerate(batch):
-        require_finite(f"{where}, item {position}", tensor)
+        require_finite(f"{where}, item {position}", tensor, missing=missing)
     return batch
 
 

@@ -51,8 +51,11 @@ def as_tensor(where: str, value: Any) -> Tensor:
     )
 
 
-def require_finite(where: str, x: Tensor) -> None:
+def require_finite(where: str, x: Tensor, *, missing: bool = False) -> None:
     """Refuses NaN and infinity, and says how many there are and where the first one is.
+
+    Arguments:
+        missing: whether NaN is welcome, as the mark of an entry that is missing.
 
     Raises:
         ValueError: some entry is not finite.
@@ -66,9 +69,9 @@ def require_finite(where: str, x: Tensor) -> None:
     if not (x.is_floating_point() or x.is_complex()):
         return
     # A finite sum has finite terms, and needs no temporary as large as the data.
-    if bool(torch.isfinite(x.sum())):
+    if bool(torch.isfinite(x.nansum() if missing else x.sum())):
         return
-    finite = torch.isfinite(x)
+    finite = torch.isfinite(x) | x.isnan() if missing else torch.isfinite(x)
     if bool(finite.all()):
         return
     bad = (~finite).nonzero()
@@ -76,9 +79,12 @@ def require_finite(where: str, x: Tensor) -> None:
     raise ValueError(
         explain(
             where,
-            expected="finite values",
+            expected="finite values" + (", or NaN for what is missing" if missing else ""),
             got=f"{len(bad)} not finite of {x.numel()}, the first ({x[tuple(first)].item()}) at {first}",
-            remedy="Remove or impute those data before training.",
+            remedy="Remove or impute those data before training."
+            if missing
+            else "Remove or impute those data; or, if NaN marks what is missing, take a likelihood that "
+            "leaves it out, pyrovae.heads.Masked(head), and make pyrovae.data.Data with missing=True.",
         )
     )
 

@@ -20,6 +20,7 @@ from pyrovae.evaluate._plan import Plan
 from pyrovae.evaluate._repeated import Repeated
 from pyrovae.randomness import isolated
 from pyrovae.training import Fit
+from pyrovae.training.parameters import takes_missing
 
 _MEMORY = {"cpu": 2**26}
 _MEMORY_ELSEWHERE = 2**30
@@ -70,7 +71,8 @@ def sampling(
         if not isinstance(value, int) or value < 1:
             remedy = "It is a number of bytes." if name == "memory" else "Try 1000."
             raise ValueError(explain(name, expected="a positive integer", got=repr(value), remedy=remedy))
-    batches = as_batches(x, batch_size=read, device=run.device, shuffle=False)
+    missing = takes_missing(run.model, run.guide)
+    batches = as_batches(x, batch_size=read, device=run.device, shuffle=False, missing=missing)
 
     def chunks() -> Iterator[Iterator[Measured]]:
         repeated: Repeated[Measured] | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor
 
+from pyrovae.distributions import LogScaleNormal
 from pyrovae.errors import explain
+from pyrovae.heads._outputs import check_event_dim, joined, parts
 from pyrovae.types import Distribution
 
 _SLACK = 0.01
@@ -83,24 +84,19 @@ class CommittedNormal:
                     remedy="Try 1.0; without a rate to keep it is heads.normal.",
                 )
             )
-        self.rate, self.event_dim = rate, event_dim
+        self.rate, self.event_dim = rate, check_event_dim("CommittedNormal", event_dim)
+
+    def features(self, d: int) -> int:
+        """How many network outputs make an event of first dimension d: 2 d."""
+        return 2 * d
 
     def __call__(self, t: Tensor) -> Distribution:
-        size = t.shape[-self.event_dim] if t.ndim >= self.event_dim else 0
-        if size % 2 or not size:
-            raise ValueError(
-                explain(
-                    "heads.CommittedNormal",
-                    expected=f"a network output of even size along dimension -{self.event_dim}",
-                    got=f"shape {tuple(t.shape)}",
-                    remedy="Give the network 2 * d outputs for a normal of d dimensions.",
-                )
-            )
-        free, log_variance = t.chunk(2, dim=-self.event_dim)
+        of = "a loc and a log variance"
+        free, log_variance = parts("CommittedNormal", t, 2, event_dim=self.event_dim, of=of)
         nearest = self._nearest(log_variance, self.rate / math.prod(free.shape[-self.event_dim :]))
         # Not torch.sign, which is 0 at 0.
         loc = free + torch.where(free < 0, -nearest, nearest)
-        return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(self.event_dim)
+        return joined(LogScaleNormal(loc, 0.5 * log_variance), self.event_dim)
 
     def _nearest(self, log_variance: Tensor, rate: float) -> Tensor:
         """How near to zero the loc may come, ``b``, at a rate of one dimension."""
@@ -109,7 +105,7 @@ class CommittedNormal:
         s = log_variance.clamp(-(3 * rate + 2), math.log(2 * rate + 1) + 2)
         needed = 2 * rate + 1 + s - s.exp()
         near = (needed + width).clamp(min=0) / (2 * math.sqrt(width))
-        return torch.where(needed < width, near, needed.clamp(min=width).sqrt())
+        return torch.where(needed < width, near, torch.where(needed < width, width, needed).sqrt())
 
     def __repr__(self) -> str:
         return f"CommittedNormal(rate={self.rate:g}, event_dim={self.event_dim})"

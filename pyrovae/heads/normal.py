@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from pyrovae.distributions import LogScaleNormal
 from pyrovae.errors import explain
+from pyrovae.heads._outputs import check_event_dim, entries, joined, parts
 from pyrovae.types import Distribution
 
 
@@ -18,17 +19,23 @@ class Normal:
     .. math::
         \mathrm{head}(t) = \mathcal N\big(\mu, \operatorname{diag}\, e^{s}\big), \qquad (\mu, s) = t
 
-    with :math:`t` split in two halves along the first event dimension: features ``(..., 2 d)`` become an
-    event of shape ``(d,)``, and with ``event_dim=3`` channels ``(..., 2 C, H, W)`` become ``(C, H, W)``.
+    with :math:`t` split in two halves along the first event dimension. As a likelihood it is bounded only if
+    no entry can be told exactly: where a pixel is the same in all data, its variance goes to zero. Dequantise
+    gray values (:class:`pyrovae.data.Dequantize`), or share the scale (:class:`IsotropicNormal`,
+    :class:`OptimalNormal`).
 
     Arguments:
         event_dim: how many rightmost dimensions make one datum: 1 for vectors, 3 for images.
+
+    Shapes: features ``(..., 2 d)`` become an event of shape ``(d,)``, and with ``event_dim=3`` channels
+        ``(..., 2 C, H, W)`` become ``(C, H, W)``.
 
     Raises:
         ValueError: when the split dimension is odd, so the network's output does not fit.
 
     References:
-        Kingma and Welling, 2014, Auto-Encoding Variational Bayes, appendix C.2, https://arxiv.org/abs/1312.6114
+        Kingma and Welling, 2014, Auto-Encoding Variational Bayes, appendix C.2,
+        https://arxiv.org/abs/1312.6114
 
     Example:
         >>> import torch
@@ -39,22 +46,16 @@ class Normal:
     """
 
     def __init__(self, event_dim: int = 1) -> None:
-        self.event_dim = event_dim
+        self.event_dim = check_event_dim("Normal", event_dim)
+
+    def features(self, d: int) -> int:
+        """How many network outputs make an event of first dimension d: 2 d."""
+        return 2 * d
 
     def __call__(self, t: Tensor) -> Distribution:
-        size = t.shape[-self.event_dim] if t.ndim >= self.event_dim else 0
-        if size % 2 or not size:
-            raise ValueError(
-                explain(
-                    "heads.Normal",
-                    expected=f"a network output of even size along dimension -{self.event_dim} "
-                    "(a loc and a log variance for each entry)",
-                    got=f"shape {tuple(t.shape)}",
-                    remedy="Give the network 2 * d outputs for a normal of d dimensions.",
-                )
-            )
-        loc, log_variance = t.chunk(2, dim=-self.event_dim)
-        return dist.Normal(loc, (0.5 * log_variance).exp()).to_event(self.event_dim)
+        of = "a loc and a log variance"
+        loc, log_variance = parts("Normal", t, 2, event_dim=self.event_dim, of=of)
+        return joined(LogScaleNormal(loc, 0.5 * log_variance), self.event_dim)
 
     def __repr__(self) -> str:
         return f"Normal(event_dim={self.event_dim})"
@@ -72,6 +73,9 @@ class IsotropicNormal(nn.Module):
         scale: :math:`\sigma`, or where it starts when it is learned.
         learn: whether :math:`\sigma` is a parameter (learned on the log scale) or stays as it is.
         event_dim: how many rightmost dimensions make one datum.
+
+    Shapes: features ``(..., d)`` become an event ``(d,)``, and with ``event_dim=3`` ``(..., C, H, W)`` one
+        ``(C, H, W)``.
 
     Raises:
         ValueError: for a scale that is not positive and finite.
@@ -93,16 +97,21 @@ class IsotropicNormal(nn.Module):
             raise ValueError(
                 explain("scale", expected="a positive number", got=repr(scale), remedy="Try 1.0.")
             )
-        self.scale, self.learn, self.event_dim = scale, learn, event_dim
+        self.scale, self.learn = scale, learn
+        self.event_dim = check_event_dim("IsotropicNormal", event_dim)
         log_scale = torch.tensor(math.log(scale))
         if learn:
             self.log_scale = nn.Parameter(log_scale)
         else:
             self.register_buffer("log_scale", log_scale)
 
+    def features(self, d: int) -> int:
+        """How many network outputs make an event of first dimension d: d."""
+        return d
+
     def forward(self, t: Tensor) -> Distribution:
-        scale = self.log_scale.exp().expand(t.shape)
-        return dist.Normal(t, scale).to_event(self.event_dim)
+        loc = entries("IsotropicNormal", t, self.event_dim)
+        return joined(LogScaleNormal(loc, self.log_scale), self.event_dim)
 
     def extra_repr(self) -> str:
         return f"scale={self.log_scale.exp().item():.4g}, learn={self.learn}, event_dim={self.event_dim}"

@@ -114,7 +114,7 @@ def _density(where: str, site: Site) -> Tensor:
                 where,
                 expected="a distribution with a density at any value",
                 got="one that knows it at its own draws only, as a flow without an inverse does",
-                remedy="Use Pathwise() there.",
+                remedy="Use Pathwise() there, in ELBO, IWAE or Renyi.",
             )
         ) from error
     except (ValueError, RuntimeError) as error:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.errors import explain
 from pyrovae.objectives.baselines import Baseline
 from pyrovae.objectives.schedules import Schedule
@@ -176,10 +176,7 @@ class Enumerate(Estimator):
     """
 
     def lacks(self, fn: Any) -> str | None:
-        base = fn
-        while isinstance(base, Independent):
-            base = base.base_dist
-        if not getattr(base, "has_enumerate_support", False):
+        if not getattr(unwrapped(fn), "has_enumerate_support", False):
             return "a finite support"
         if not getattr(fn, "has_enumerate_support", False):
             return "one value rather than a vector, which has all combinations of its entries'"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch.distributions import Independent
-
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.objectives.estimators import Estimator
 
 
@@ -65,8 +64,5 @@ class Explanation(NamedTuple):
 
 def describe(fn: Any) -> str:
     """A distribution's name and the shape of its event, ``Normal(8)``."""
-    base = fn
-    while isinstance(base, Independent):
-        base = base.base_dist
     event = ", ".join(map(str, fn.event_shape))
-    return f"{type(base).__name__}({event})"
+    return f"{type(unwrapped(fn)).__name__}({event})"

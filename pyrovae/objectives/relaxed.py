@@ -11,6 +11,7 @@ from torch.distributions import Independent
 from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.errors import explain
 from pyrovae.objectives.estimators import Drawn, Estimator, Setting
 from pyrovae.objectives.schedules import Schedule
@@ -32,7 +33,7 @@ class StraightThrough(Estimator):
     unbiased = False
 
     def lacks(self, fn: Any) -> str | None:
-        return None if isinstance(_base(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
+        return None if isinstance(unwrapped(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
 
     def draw(self, fn: Any, setting: Setting) -> Drawn:
         with torch.no_grad():
@@ -65,7 +66,7 @@ class GumbelSoftmax(Estimator):
         self.temperature, self.hard = _temperature("temperature", temperature), hard
 
     def lacks(self, fn: Any) -> str | None:
-        return None if isinstance(_base(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
+        return None if isinstance(unwrapped(fn), _BINARY + _ONE_HOT) else "0/1 or one-hot values"
 
     def draw(self, fn: Any, setting: Setting) -> Drawn:
         relaxed = _relaxed(fn, _at(self.temperature, setting.step))
@@ -136,12 +137,6 @@ _BINARY = (dist.Bernoulli, torch.distributions.Bernoulli)
 _ONE_HOT = (dist.OneHotCategorical, torch.distributions.OneHotCategorical)
 
 
-def _base(fn: Any) -> Any:
-    while isinstance(fn, Independent):
-        fn = fn.base_dist
-    return fn
-
-
 def _temperature(name: str, value: float | Schedule) -> float | Schedule:
     if not isinstance(value, Schedule) and not (isinstance(value, int | float) and value > 0):
         raise ValueError(
@@ -158,7 +153,7 @@ def _at(value: float | Schedule, step: Tensor) -> Tensor:
 
 def _relaxed(fn: Any, temperature: Tensor) -> Any:
     """The relaxed distribution of the unsquashed variable, entry by entry."""
-    base = _base(fn)
+    base = unwrapped(fn)
     logits = base.logits
     temperature = temperature.to(logits.dtype)
     if isinstance(base, _BINARY):
@@ -167,11 +162,11 @@ def _relaxed(fn: Any, temperature: Tensor) -> Any:
 
 
 def _into_support(fn: Any, free: Tensor) -> Tensor:
-    return torch.sigmoid(free) if isinstance(_base(fn), _BINARY) else free.exp()
+    return torch.sigmoid(free) if isinstance(unwrapped(fn), _BINARY) else free.exp()
 
 
 def _rounded(fn: Any, soft: Tensor) -> Tensor:
-    if isinstance(_base(fn), _BINARY):
+    if isinstance(unwrapped(fn), _BINARY):
         return (soft > 0.5).to(soft.dtype)
     return torch.nn.functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
 

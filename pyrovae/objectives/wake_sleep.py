@@ -6,8 +6,10 @@ from typing import Any, Unpack
 
 import torch
 from pyro import poutine
+from pyro.distributions import Delta
 from torch import Tensor
 
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.errors import explain
 from pyrovae.objectives._draw import Draw
 from pyrovae.objectives._power_means import Part, value_of, weights_of
@@ -72,6 +74,19 @@ class ReweightedWakeSleep(MultiSample):
 
     def _is_unbiased(self, estimator: Estimator) -> bool:
         return False
+
+    def _check(self, drawn: Draw) -> None:
+        super()._check(drawn)
+        for latent in drawn.latents:
+            if isinstance(unwrapped(latent.guide), Delta):
+                raise ValueError(
+                    explain(
+                        f"guide, site {latent.name!r}",
+                        expected="a distribution whose density can be learned",
+                        got="a point, Delta",
+                        remedy="Use ELBO for an autoencoder.",
+                    )
+                )
 
     def _parts(self) -> tuple[list[Part], list[Part]]:
         parts = [Part(1.0, 1, 1.0)]

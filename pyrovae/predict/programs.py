@@ -24,7 +24,7 @@ from pyrovae.errors import explain, nearest
 from pyrovae.predict.centre import centre
 from pyrovae.randomness import isolated
 from pyrovae.training.fitted import Fit
-from pyrovae.training.parameters import networks
+from pyrovae.training.parameters import networks, takes_missing
 from pyrovae.types import Batch, Program
 
 Sites: TypeAlias = dict[str, Any]
@@ -67,11 +67,13 @@ def as_batch(run: Fit, data: Any, *, seed: int = 0) -> Batch:
             the transform is applied once, with noise of the seed.
 
     Raises:
-        TypeError, ValueError: not data, no data, NaN or infinity, lengths that disagree, one datum without
-            its batch dimension.
+        TypeError, ValueError: not data, no data, NaN (unless it means missing) or infinity, lengths that
+            disagree, one datum without its batch dimension.
     """
     if not isinstance(data, Data):
-        data = Data.of(*data) if isinstance(data, tuple | list) else Data(data)
+        missing = takes_missing(run.model, run.guide)
+        arrays = data if isinstance(data, tuple | list) else (data,)
+        data = Data.of(*arrays, missing=missing)
     data = data.to(run.device)
     dtype = floating(run)
     batch = [data.transformed(seed), *data.tensors[1:]]

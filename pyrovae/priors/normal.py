@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import pyro.distributions as dist
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pyrovae.errors import explain
+from pyrovae.priors import _checks
 from pyrovae.types import Distribution
 
 
@@ -15,6 +17,9 @@ class StandardNormal(nn.Module):
 
     Arguments:
         dim: the number of latent dimensions, d.
+
+    Raises:
+        ValueError: for a number of dimensions that isn't positive.
 
     Example:
         >>> from pyrovae import priors
@@ -28,7 +33,7 @@ class StandardNormal(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = _positive(dim)
+        self.dim = _checks.size("priors.StandardNormal, dim", dim)
         self.register_buffer("zero", torch.zeros(dim), persistent=False)
         self.register_buffer("one", torch.ones(dim), persistent=False)
 
@@ -49,6 +54,9 @@ class DiagonalNormal(nn.Module):
     Arguments:
         dim: the number of latent dimensions, d.
 
+    Raises:
+        ValueError: for a number of dimensions that isn't positive.
+
     Example:
         >>> from pyrovae import priors
         >>> prior = priors.DiagonalNormal(8)
@@ -56,22 +64,35 @@ class DiagonalNormal(nn.Module):
         ['loc', 'log_scale']
     """
 
+    starts_at_best = True
+
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = _positive(dim)
+        self.dim = _checks.size("priors.DiagonalNormal, dim", dim)
         self.loc = nn.Parameter(torch.zeros(dim))
         self.log_scale = nn.Parameter(torch.zeros(dim))
+
+    def start_from(self, z: Tensor) -> Self:
+        """Takes the moments of draws ``(n, d)``: the normal under which they are likeliest.
+
+        Raises:
+            ValueError: for draws of another shape, or that don't vary in some dimension.
+
+        Example:
+            >>> import torch
+            >>> from pyrovae import priors
+            >>> priors.DiagonalNormal(1).start_from(torch.tensor([[1.0], [5.0]]))().mean.detach()
+            tensor([3.])
+        """
+        where = "DiagonalNormal.start_from"
+        z = _checks.draws(where, z, self.dim)
+        scale = _checks.varied(where, z.std(0, correction=0))
+        _checks.keep(self.loc, z.mean(0))
+        _checks.keep(self.log_scale, scale.log())
+        return self
 
     def forward(self) -> Distribution:
         return dist.Normal(self.loc, self.log_scale.exp()).to_event(1)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
-
-
-def _positive(dim: int) -> int:
-    if not isinstance(dim, int) or dim < 1:
-        raise ValueError(
-            explain("dim", expected="a positive number of latent dimensions", got=repr(dim), remedy="Try 8.")
-        )
-    return dim

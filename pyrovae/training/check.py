@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -43,7 +44,12 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
             network that is used but never trained.
     """
     with poutine.block(), pyro.validation_enabled(True):
-        guide_trace = _run("guide", guide, batch)
+        try:
+            guide_trace = _run("guide", guide, batch)
+        except (ValueError, TypeError):
+            # Data far from the likelihood's support make the guide's networks overflow: that is said first.
+            _check_data(model, batch)
+            raise
         prior_trace = _run("model", model, batch)
         guide_sites, model_sites = _sites(guide_trace), _sites(prior_trace)
         _compare_names(guide_sites, model_sites)
@@ -52,7 +58,11 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
                 _compare_shapes(name, guide_sites[name], model_sites[name])
         for role, sites in (("guide", guide_sites), ("model", model_sites)):
             _check_plate(role, sites, len(batch[0]))
-        model_trace = _run("model", poutine.replay(model, trace=guide_trace), batch)
+        try:
+            model_trace = _run("model", poutine.replay(model, trace=guide_trace), batch)
+        except (ValueError, TypeError):
+            _check_data(model, batch)
+            raise
         observed = {name: site for name, site in _sites(model_trace).items() if site["is_observed"]}
         for name, site in _sites(model_trace).items():
             if name in observed:
@@ -87,6 +97,17 @@ def datum_scale(model: Program, batch: Batch) -> float:
     return size
 
 
+def _check_data(model: Program, batch: Batch) -> None:
+    """Holds the data against the likelihood's support, whatever the guide does; silent if the model fails."""
+    try:
+        sites = _sites(_run("model", model, batch))
+    except (ValueError, TypeError):
+        return
+    for name, site in sites.items():
+        if site["is_observed"] and tuple(site["fn"].shape()) == tuple(site["value"].shape):
+            check_observed(name, site)
+
+
 def _run(role: str, program: Callable[..., Any], batch: Batch) -> Any:
     with _explained(role, batch):
         return poutine.trace(program).get_trace(*batch)
@@ -99,10 +120,13 @@ def _explained(role: str, batch: Batch) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in batch)
-        reason = str(error).split("Trace Shapes:")[0].strip()
+        # Of torch's complaint about a parameter the constraint is enough: all its values would follow.
+        reason = re.split(r"Trace Shapes:|:?\s*\btensor\(", str(error))[0].strip()
         remedy = "Check that networks, latent sizes and data fit each other."
         if "dtype" in reason:
             remedy = "Networks take float32 as a rule: pass x.float()."
+        elif any(x.isnan().any() for x in batch):
+            remedy = "There is NaN in the data: networks read them through pyrovae.nets.Filled(net)."
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             explain(

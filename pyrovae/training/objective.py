@@ -126,7 +126,8 @@ def find_nonfinite(model: Program, guide: Program, args: tuple[Tensor, ...]) -> 
                 return f"parameter {name!r} of the {role}"
             if site["type"] != "sample" or isinstance(site["fn"], _Subsample):
                 continue
-            if not torch.isfinite(site["value"]).all():
+            observed = site["is_observed"] and site["fn"].support.check(site["value"]).all()
+            if not (observed or torch.isfinite(site["value"]).all()):
                 return f"site {name!r} of the {role} (its value)"
             if not torch.isfinite(site["fn"].log_prob(site["value"])).all():
                 return f"site {name!r} of the {role} (its log density)"

@@ -133,6 +133,15 @@ def networks(model: Program, guide: Program) -> dict[str, nn.Module]:
     return found
 
 
+def takes_missing(model: Program, guide: Program) -> bool:
+    """Whether data may hold NaN for what is missing: a program, or a part of one, has ``takes_missing``.
+
+    :class:`pyrovae.heads.Masked` and :class:`pyrovae.models.Views` do, by an attribute that is True.
+    """
+    parts = (module for net in networks(model, guide).values() for module in net.modules())
+    return any(getattr(part, "takes_missing", False) for part in (model, guide, *parts))
+
+
 def _held(role: str, program: Any) -> Iterator[tuple[str, nn.Module]]:
     if isinstance(program, nn.Module):
         yield role, program

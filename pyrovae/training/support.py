@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.distributions import Independent, constraints
 
+from pyrovae.distributions.missing import OrMissing
+from pyrovae.distributions.mixed import Columns
 from pyrovae.errors import explain
+from pyrovae.training.remedies import Range, in_words, remedy
 from pyrovae.types import Batch
-
-_FIXED = (
-    constraints.boolean,
-    constraints.unit_interval,
-    constraints.nonnegative_integer,
-    constraints.nonnegative,
-    constraints.positive,
-)
 
 
 class Support(NamedTuple):
@@ -53,7 +48,7 @@ def check_observed(name: str, site: Any) -> None:
         )
     if fn.support.check(value).all():
         return
-    problem = _outside(name, type(_base(fn)).__name__, fn.support, value)
+    problem = _outside(f"model, site {name!r}", type(_base(fn)).__name__, fn.support, value)
     if _is_unchecked(fn):
         warnings.warn(f"{problem} (It was told validate_args=False.)", stacklevel=2)
     else:
@@ -90,48 +85,75 @@ def _is_unchecked(fn: Any) -> bool:
     return _base(fn).__dict__.get("_validate_args") is False
 
 
-def _outside(name: str, likelihood: str, support: Any, value: Tensor) -> ValueError:
-    low, high = value.min().item(), value.max().item()
-    binary = _elementwise(support) is constraints.boolean
-    if binary and low >= 0 and high <= 1:
-        remedy = (
-            "Gray values have no density under it: binarise with transform=pyrovae.data.Binarize() (a fresh "
-            "draw at every use) or pyrovae.data.Threshold(0.5)."
+def _outside(where: str, likelihood: str, support: Any, value: Tensor) -> ValueError:
+    """Words what is wrong with data that are not all in a support."""
+    support = _elementwise(support)
+    if isinstance(support, Columns):
+        for column, part, columns in support.parts(value):
+            if not part.check(columns).all():
+                return _outside(f"{where}, column {column!r}", likelihood, part, columns)
+    missing = value.is_floating_point() and bool(value.isnan().any())
+    if missing and not isinstance(support, OrMissing):
+        return ValueError(
+            explain(
+                where,
+                expected=f"data in the support of {likelihood}: {in_words(support)}",
+                got="entries that are NaN",
+                remedy="pyrovae.heads.Masked(head) marginalises missing entries out.",
+            )
         )
-    elif binary:
-        remedy = (
-            "Scale to [0, 1] first (pyrovae.data.Pixels() for 0..255), then binarise with "
-            "pyrovae.data.Binarize() or pyrovae.data.Threshold(0.5)."
-        )
-    else:
-        remedy = "Transform the data, or choose a likelihood with their support."
-    kind = "0 or 1" if binary else f"values in {support}"
+    support = support.base if isinstance(support, OrMissing) else support
+    found = Range.of(value)
+    off_grid = ", not all of them whole" if support.is_discrete and not found.whole else ""
     return ValueError(
         explain(
-            f"model, site {name!r}",
-            expected=f"data in the support of {likelihood}: {kind}",
-            got=f"values from {low:.4g} to {high:.4g}",
-            remedy=remedy,
+            where,
+            expected=f"data in the support of {likelihood}: {in_words(support)}",
+            got=f"values from {found.low:.4g} to {found.high:.4g}{off_grid}",
+            remedy=remedy(support, found),
         )
     )
 
 
 def _elementwise(support: Any) -> Any:
-    while isinstance(support, constraints.independent):
+    """The support of an entry, where an event's is that of its entries."""
+    while isinstance(support, constraints.independent | constraints.MixtureSameFamilyConstraint):
         support = support.base_constraint
     return support
+
+
+def _is_fixed(support: Any) -> bool:
+    """Whether it is the same for each datum: made of plain numbers and of supports that are."""
+    if constraints.is_dependent(support):
+        return False
+    return all(map(_is_plain, vars(support).values()))
+
+
+def _is_plain(setting: Any) -> bool:
+    if isinstance(setting, constraints.Constraint):
+        return _is_fixed(setting)
+    if isinstance(setting, Mapping):
+        return all(map(_is_plain, setting.values()))
+    if isinstance(setting, list | tuple):
+        return all(map(_is_plain, setting))
+    return setting is None or isinstance(setting, bool | int | float | str)
 
 
 def supports_of(observed: dict[str, Any], batch: Batch) -> Iterator[Support]:
     """The observed sites whose support doesn't depend on the datum, with the tensor that they observe."""
     for name, site in observed.items():
         support = _elementwise(site["fn"].support)
-        if not any(support is constraint for constraint in _FIXED) or _is_unchecked(site["fn"]):
+        if support is constraints.real or not _is_fixed(support) or _is_unchecked(site["fn"]):
             continue
         for index, tensor in enumerate(batch):
-            same = tensor.untyped_storage().data_ptr() == site["value"].untyped_storage().data_ptr()
-            if same:
+            if _is_whole(site["value"], tensor, support):
                 yield Support(index, name, support)
+
+
+def _is_whole(value: Tensor, tensor: Tensor, support: Any) -> bool:
+    """Whether a site observes a tensor of the batch as it is, and not some of its columns."""
+    same = value.data_ptr() == tensor.data_ptr() and value.numel() == tensor.numel()
+    return same and (support.event_dim == 0 or value.shape == tensor.shape)
 
 
 def check_support(supports: tuple[Support, ...], batches: Iterator[Batch]) -> None:
@@ -143,4 +165,4 @@ def check_support(supports: tuple[Support, ...], batches: Iterator[Batch]) -> No
     for batch in batches:
         for position, name, support in supports:
             if not support.check(batch[position]).all():
-                raise _outside(name, "its likelihood", support, batch[position])
+                raise _outside(f"model, site {name!r}", "its likelihood", support, batch[position])

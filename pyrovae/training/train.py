@@ -18,7 +18,7 @@ from pyrovae.training.check import Survey, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
 from pyrovae.training.objective import check_loss, with_plates
-from pyrovae.training.parameters import Parameters, bound, networks
+from pyrovae.training.parameters import Parameters, bound, networks, takes_missing
 from pyrovae.training.recorder import Recorder
 from pyrovae.training.session import Session, keep_best
 from pyrovae.training.settings import Options, Settings, find_device
@@ -54,7 +54,8 @@ def fit(
         guide: the posterior, of the same arguments.
         data: :class:`pyrovae.data.Data` or :class:`pyrovae.data.Splits`, a tensor, an array, a tuple of
             them, a torch ``Dataset`` or a ``DataLoader``. Of tuples ``(x, y)`` the model is given as many
-            tensors as it takes.
+            tensors as it takes. NaN is refused unless a part of the pair takes it for what is missing, as
+            :class:`pyrovae.heads.Masked` does.
         validation: held-out data; scored each epoch by the unweighted ELBO with the same noise every time.
             With it the returned weights are those of the best epoch, without it those of the last.
         loss: one of :mod:`pyrovae.objectives`, a ``pyro.infer`` ELBO, or a callable; by default
@@ -99,10 +100,11 @@ def fit(
     if isinstance(data, Splits):
         validation = data.validation if validation is None else validation
         data = data.train
-    train = as_batches(data, batch_size=batch_size, device=place, seed=seed)
+    missing = takes_missing(model, guide)
+    train = as_batches(data, batch_size=batch_size, device=place, seed=seed, missing=missing)
     held_out = None
     if validation is not None:
-        held_out = as_batches(validation, batch_size=batch_size, device=place, shuffle=False)
+        held_out = as_batches(validation, batch_size=batch_size, device=place, shuffle=False, missing=missing)
     recorder = Recorder(settings.run_dir, settings.checkpoint_every, settings.loggers)
     snapshot = recorder.open(resume=settings.resume)
 

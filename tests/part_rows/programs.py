@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from part_checks import NetRow, ProgramRow
+from part_checks import NetRow, Plane, ProgramRow, Row
 from torch import nn
 
 import pyrovae as pv
@@ -55,6 +55,18 @@ NETS = {
             lambda: pv.nets.Joined(pv.nets.MLP(7, 5), classes=3), (4,), (5,), lambda n: (torch.arange(n) % 3,)
         ),
     ],
+}
+
+HEADS = {
+    "BaseOf": [
+        Row(
+            lambda: pv.heads.BaseOf(pv.heads.Flowed(pv.heads.normal, pv.flows.RealNVP(2, context=3))),
+            (2,),
+            (7,),
+            Plane((-12.0, -12.0), (12.0, 12.0)),
+            pathwise=True,
+        )
+    ]
 }
 
 MODELS = {"VAE": [ProgramRow(vae), ProgramRow(conditional_vae, with_covariates)]}

@@ -66,14 +66,20 @@ class Standardize(Transform):
 
     @classmethod
     def of(cls, x: Tensor) -> Standardize:
-        """The transform that standardises ``x`` per entry of a datum; constant entries keep scale 1."""
+        """The transform that standardises ``x`` per entry of a datum; constant entries keep scale 1.
+
+        NaN is passed over: what is missing plays no part.
+        """
         flat = x.reshape(x.shape[0], -1)
         mean, scale = [], []
         for columns in torch.split(
             flat, 256, dim=1
         ):  # float64 of all columns at once would be large for images
-            variance, center = torch.var_mean(columns.double(), dim=0, correction=0)
-            constant = columns.amax(dim=0) == columns.amin(dim=0)
+            known = columns.double()
+            center = known.nanmean(dim=0).nan_to_num()  # 0 where nothing is known
+            variance = (known - center).square().nanmean(dim=0)
+            lowest = known.nan_to_num(nan=torch.inf).amin(dim=0)
+            constant = ~(known.nan_to_num(nan=-torch.inf).amax(dim=0) > lowest)
             mean += center.tolist()
             scale += torch.where(constant, 1.0, variance.sqrt()).tolist()
         return cls(mean=mean, scale=scale)

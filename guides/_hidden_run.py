@@ -38,14 +38,14 @@ def log_joint(
         ValueError: by site, for latents that only one side has; by parameter, for another network than the
             one that is trained.
     """
-    with _apart(), _Itself(guide, strict=strict):
+    with _apart(), Itself(guide, strict=strict):
         trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(*args)
     sites: dict[str, Any] = {
         name: site
         for name, site in trace.nodes.items()
         if site["type"] == "sample" and not site_is_subsample(site)
     }
-    _check_sites(guide, set(latents), sites)
+    check_sites(guide, set(latents), sites)
     terms = [
         scale_and_mask(site["fn"].log_prob(site["value"]), mask=site["mask"]).sum() for site in sites.values()
     ]
@@ -65,7 +65,7 @@ def _apart() -> Iterator[None]:
         _DIM_ALLOCATOR._stack[:] = plates
 
 
-class _Itself(Messenger):
+class Itself(Messenger):
     """Lets a network in the hidden run be itself, whatever Pyro's store keeps under its name.
 
     Arguments:
@@ -95,7 +95,7 @@ class _Itself(Messenger):
         msg["value"], msg["done"] = given[0], True
 
 
-def _check_sites(guide: str, latents: set[str], sites: dict[str, Any]) -> None:
+def check_sites(guide: str, latents: set[str], sites: dict[str, Any]) -> None:
     own = {name for name, site in sites.items() if not site["is_observed"]}
     for name in sorted(own | (latents - set(sites))):
         raise ValueError(

@@ -7,17 +7,16 @@ import math
 from typing import Any
 
 import numpy as np
-import pyro
 import torch
 from pyro import poutine
 from pyro.distributions.util import scale_and_mask
-from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
-from torch import Tensor, nn
-from torch.distributions import Independent, Normal, constraints
+from torch import Tensor
+from torch.distributions import Independent, Normal
 
 from pyrovae.distributions import divergence, has_closed_form
 from pyrovae.errors import explain
+from pyrovae.guides._hidden_run import Itself, check_sites
 from pyrovae.types import Distribution, Program
 
 
@@ -38,14 +37,16 @@ def bound(
     latents = {
         name: _point(name, posterior, site, row) for site, (name, posterior) in enumerate(posteriors.items())
     }
-    with poutine.block(), _Itself(strict=strict):
+    with poutine.block(), Itself("SemiAmortized", strict=strict):
         trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(*args)
-    sites = {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
-    _check_sites(set(latents), sites)
+    sites = {
+        name: site
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not site_is_subsample(site)
+    }
+    check_sites("SemiAmortized", set(latents), sites)
     terms: list[Tensor] = []
     for name, site in sites.items():
-        if site_is_subsample(site):
-            continue
         fn: Any = site["fn"]
         term = fn.log_prob(site["value"])
         if name in latents:
@@ -53,35 +54,6 @@ def bound(
         # No scale: a plate's is the number of data that one stands for.
         terms.append(scale_and_mask(term, mask=site["mask"]).sum())
     return functools.reduce(torch.add, terms)
-
-
-class _Itself(Messenger):
-    """Lets a network in the hidden run be itself, whatever Pyro's store keeps under its name.
-
-    Arguments:
-        strict: whether to refuse a network other than the store's: the one that is trained.
-    """
-
-    def __init__(self, *, strict: bool) -> None:
-        super().__init__()
-        self.strict = strict
-
-    def _pyro_param(self, msg: Any) -> None:
-        name, *given = msg["args"]
-        constraint = msg["kwargs"].get("constraint", constraints.real)
-        if not (given and isinstance(given[0], nn.Parameter) and constraint is constraints.real):
-            return
-        trained = pyro.get_param_store()._params.get(name, given[0])
-        if self.strict and trained is not given[0]:
-            raise ValueError(
-                explain(
-                    f"SemiAmortized, parameter {name!r}",
-                    expected="the model that is trained",
-                    got="another one of the same names",
-                    remedy="Write guide.model = model, or start anew with pyro.clear_param_store().",
-                )
-            )
-        msg["value"], msg["done"] = given[0], True
 
 
 def _point(name: str, posterior: Any, site: int, row: int) -> Tensor:
@@ -132,16 +104,3 @@ def _base(distribution: Any) -> Any:
     while isinstance(distribution, Independent):
         distribution = distribution.base_dist
     return distribution
-
-
-def _check_sites(latents: set[str], sites: dict[str, Any]) -> None:
-    own = {name for name, site in sites.items() if not (site["is_observed"] or site_is_subsample(site))}
-    for name in sorted(own | (latents - set(sites))):
-        raise ValueError(
-            explain(
-                f"SemiAmortized, site {name!r}",
-                expected=f"the same latent sites on both sides; the guide has {sorted(latents)}",
-                got="a site of the model's alone" if name in own else "a site of the guide's alone",
-                remedy="Give the base a network and a head for each latent of the model.",
-            )
-        )

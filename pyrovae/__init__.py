@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         priors,
     )
     from pyrovae.engine import SVI
-    from pyrovae.training import Fit, fit, load
+    from pyrovae.training import Fit, fit, fit_prior, load
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _MODULES = (
     "predict",
     "priors",
 )
-_TRAINING = ("Fit", "fit", "load")
+_TRAINING = ("Fit", "fit", "fit_prior", "load")
 
 __all__ = [
     "SVI",
@@ -59,6 +59,7 @@ __all__ = [
     "evaluate",
     "export",
     "fit",
+    "fit_prior",
     "flows",
     "guides",
     "heads",

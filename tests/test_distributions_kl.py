@@ -18,6 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import normalize
 
 from pyrovae.distributions import (
+    GaussianSeries,
     SphericalUniform,
     VonMisesFisher,
     _formulas,
@@ -57,7 +58,18 @@ def _fisher(concentration: float) -> VonMisesFisher:
     return VonMisesFisher(loc, concentration)
 
 
+def _series(*sizes: int) -> Any:
+    scale = torch.rand(*sizes, dtype=DOUBLE) + 0.5
+    return dist.Normal(torch.randn(*sizes, dtype=DOUBLE), scale).to_event(2)
+
+
+def _process(length: int, dim: int) -> GaussianSeries:
+    tril = 0.3 * torch.randn(dim, length, length, dtype=DOUBLE).tril(-1) + torch.eye(length)
+    return GaussianSeries(torch.randn(length, dim, dtype=DOUBLE), tril)
+
+
 PAIRS = {
+    "elements to series": lambda: (_series(4, 2), _process(4, 2)),
     "full to diagonal": lambda: (_full(), _diagonal()),
     "diagonal to full": lambda: (_diagonal(), _full()),
     "low rank to diagonal": lambda: (_low_rank(), _diagonal()),
@@ -339,7 +351,7 @@ def test_registry_is_unambiguous_and_nothing_of_others_is_replaced() -> None:
     ours = {
         pair for pair, formula in torch_kl._KL_REGISTRY.items() if formula.__module__ == _formulas.__name__
     }
-    assert len(ours) == 17
+    assert len(ours) == 18
     before = dict(torch_kl._KL_REGISTRY)
     _formulas._closed_form(torch.distributions.Normal, torch.distributions.Normal)(lambda q, p: q.loc)
     assert before == torch_kl._KL_REGISTRY

@@ -159,7 +159,7 @@ def _width(prior: dict[str, Any], references: References) -> int | None:
 
 
 def _outputs(head: dict[str, Any], shape: list[int], references: References, where: str) -> int:
-    """How many network outputs, along the first dimension of an event, a head wants for an event of a shape."""
+    """How many network outputs a head wants along the first dimension of an event of a shape."""
     made = build(head, references, where)
     if hasattr(made, "features"):
         return int(made.features(shape[0]))
@@ -173,8 +173,8 @@ def _outputs(head: dict[str, Any], shape: list[int], references: References, whe
     raise ValueError(
         explain(
             f"--{where}",
-            expected=f"a head that makes a distribution over {tuple(shape)} of one to three outputs an entry, "
-            "or that says by features(d) how many it takes",
+            expected=f"a head that makes a distribution over {tuple(shape)} of one to three outputs an "
+            "entry, or that says by features(d) how many it takes",
             got=f"{head['class_path']}, which makes none",
             remedy=f"Mind --{where}.event_dim, {len(shape)} here.",
         )

@@ -38,6 +38,7 @@ from torch.distributions import kl as torch_kl
 from torch.nn.functional import softplus
 
 from pyrovae.distributions import _radial
+from pyrovae.distributions.gaussian_series import GaussianSeries
 from pyrovae.distributions.sphere import SphericalUniform
 from pyrovae.distributions.von_mises_fisher import VonMisesFisher
 
@@ -85,6 +86,25 @@ def diagonal_to_low_rank(q: Any, p: Any) -> Tensor:
     root = torch.linalg.solve_triangular(p._capacitance_tril, scaled, upper=False)
     precision = 1 / p._unbroadcasted_cov_diag - root.square().sum(-2)
     cross = 0.5 * (variance * precision).sum(-1) - p.log_prob(q.base_dist.loc)
+    return cross - q.entropy()
+
+
+def is_normal_by_element(fn: Any) -> bool:
+    """Whether it is ``Normal(...)`` with any dimensions declared as event."""
+    while isinstance(fn, Independent):
+        fn = fn.base_dist
+    return isinstance(fn, Normal)
+
+
+@_closed_form(Independent, GaussianSeries)
+def elements_to_series(q: Any, p: GaussianSeries) -> Tensor:
+    """The trace needs the diagonals of p's precisions only."""
+    if not is_normal_by_element(q):
+        raise NotImplementedError
+    identity = torch.eye(p.event_shape[0], dtype=p.loc.dtype, device=p.loc.device)
+    root = torch.linalg.solve_triangular(p.scale_tril, identity, upper=False)
+    precision = root.square().sum(-2).mT
+    cross = 0.5 * (q.variance * precision).sum((-2, -1)) - p.log_prob(q.mean)
     return cross - q.entropy()
 
 

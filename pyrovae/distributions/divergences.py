@@ -168,6 +168,8 @@ def _find(q: Any, p: Any) -> Value | None:
         return None
     if formula in _NEEDS_DIAGONAL_NORMAL and not any(_formulas.is_diagonal_normal(x) for x in (q, p)):
         return None
+    if formula is _formulas.elements_to_series and not _formulas.is_normal_by_element(q):
+        return None
     if formula is torch_kl._KL_REGISTRY.get((TransformedDistribution, TransformedDistribution)):
         # Not by torch's function, which compares the values of transforms.
         return _find(q.base_dist, p.base_dist) if _same_transforms(q.transforms, p.transforms) else None

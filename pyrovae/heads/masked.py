@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyrovae.distributions import FittedNormal
 from pyrovae.distributions.missing import with_missing
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -74,7 +76,17 @@ class Masked(nn.Module):
         return int(head.features(d))
 
     def forward(self, t: Tensor) -> Distribution:
-        return with_missing(self.head(t))
+        made = self.head(t)
+        if isinstance(unwrapped(made), FittedNormal):
+            raise ValueError(
+                explain(
+                    "heads.Masked",
+                    expected="a likelihood that scores each entry by itself",
+                    got="heads.OptimalNormal in training, whose variance is that of the whole batch",
+                    remedy="Take heads.IsotropicNormal(), whose scale is learned.",
+                )
+            )
+        return with_missing(made)
 
     def extra_repr(self) -> str:
         return "" if isinstance(self.head, nn.Module) else f"head={self.head!r}"

@@ -20,8 +20,8 @@ class Joined(nn.Module):
         classes: how many classes there are, where the covariate is an integer label; it is then one-hot.
             None: the covariates are numbers.
 
-    Shapes: ``x`` ``(..., d)`` and ``y`` ``(n, c)``, ``(n,)`` for labels, to ``net`` of ``(..., d + c)``; x may
-        have leading dimensions of particles that y lacks.
+    Shapes: ``x`` ``(..., d)`` and ``y`` ``(n, c)``, or ``(n,)`` for labels, to ``net`` of ``(..., d + c)``; x
+        may have leading dimensions of particles that y lacks.
 
     Raises:
         ValueError: for labels that aren't integers in one dimension; covariates that aren't vectors.

@@ -248,11 +248,9 @@ def _stand_ins(run: Fit, model: Program, size: int, given: Batch = ()) -> tuple[
         )
         return (*zeros[:1], *given, *zeros[1 + len(given) :])
     if takes_size(model):
-        sites = trace(model, *_after_nothing(given), size=size)
-        names = [name for name in inspect.signature(_call(model)).parameters if name != "size"]
-        values = tuple(sites[name]["value"] if name in sites else None for name in names)
-        if any(value is not None for value in values):
-            return (*values[:1], *given, *values[1 + len(given) :])
+        generated = _generated(model, size, given)
+        if any(value is not None for value in generated):
+            return (*generated[:1], *given, *generated[1 + len(given) :])
     raise ValueError(
         explain(
             "model",
@@ -262,6 +260,17 @@ def _stand_ins(run: Fit, model: Program, size: int, given: Batch = ()) -> tuple[
             'Fit(model, guide, config={"data": {"shapes": [[784]], "dtypes": ["float32"]}}).',
         )
     )
+
+
+def _generated(model: Program, size: int, given: Batch) -> tuple[Tensor | None, ...]:
+    """What a model generates, at the places of its arguments."""
+    parameters = inspect.signature(_call(model)).parameters
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters.values()):
+        with poutine.block():
+            returned = model(*_after_nothing(given), size=size)
+        return returned if isinstance(returned, tuple) else (returned,)
+    sites = trace(model, *_after_nothing(given), size=size)
+    return tuple(sites[name]["value"] if name in sites else None for name in parameters if name != "size")
 
 
 def _after_nothing(given: Batch) -> tuple[Tensor | None, ...]:

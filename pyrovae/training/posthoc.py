@@ -92,7 +92,7 @@ def fit_prior(
         site = _chosen(site, sites)
         replaced = with_prior(run, prior, site, alone=len(sites) == 1)
         new = replaced.run
-        tests = [Draw.of(run, batch, site) for batch in other.epoch(0)]
+        tests = [Draw.of(new, batch, site) for batch in other.epoch(0)]
         _require_fitting(replaced.prior, tests[0], sites[site])
         _fit(run, replaced, train, tests, site, steps, learning_rate)
         before, after = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyro.distributions import constraints
 from torch import Tensor
-from torch.distributions import constraints
 
 from pyrovae.distributions._supports import Grid, open_unit_interval
 
@@ -170,3 +170,25 @@ def _has_bounds(support: Any, low: float, high: float) -> bool:
 def _is_plain(support: Any) -> bool:
     """Whether its bounds are numbers, the same for each datum."""
     return not any(isinstance(bound, Tensor) for bound in (support.lower_bound, support.upper_bound))
+
+
+def likewise(support: Any) -> str:
+    """Which heads make posteriors of a support, as the end of a sentence.
+
+    Example:
+        >>> likewise(constraints.simplex)
+        ': pyrovae.heads.LogisticNormal() or Dirichlet()'
+    """
+    for known, heads in _POSTERIORS:
+        if support is known or getattr(support, "base_constraint", None) is known:
+            return f": pyrovae.heads.{heads}"
+    return ""
+
+
+_POSTERIORS = (
+    (constraints.sphere, "VonMisesFisher()"),
+    (constraints.simplex, "LogisticNormal() or Dirichlet()"),
+    (constraints.one_hot, "OneHot()"),
+    (constraints.boolean, "Bernoulli()"),
+    (constraints.unit_interval, "Beta() or RelaxedBernoulli(0.5)"),
+)

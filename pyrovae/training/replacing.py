@@ -46,13 +46,7 @@ def with_prior(run: Fit, prior: nn.Module, site: str, *, alone: bool) -> Replace
     Raises:
         ValueError: for a prior that asks for covariates, where the model doesn't pass them on.
     """
-    memo: dict[int, Any] = {}
-    for net in networks(run.model, run.guide).values():
-        if net is not run.model and net is not run.guide:
-            memo |= {id(part): part for part in (*net.modules(), *net.parameters())}
-    if isinstance(run.guide, AutoGuide):
-        # It remembers a run of its model, with tensors in the midst of a graph, for their shapes alone.
-        memo[id(run.guide.prototype_trace)] = run.guide.prototype_trace
+    memo = _kept(run)
     model, guide = (
         copy.deepcopy(program, memo) if isinstance(program, nn.Module) else program
         for program in (run.model, run.guide)
@@ -73,16 +67,39 @@ def with_prior(run: Fit, prior: nn.Module, site: str, *, alone: bool) -> Replace
     else:
         used = {id(p) for _, p in _named(model, guide)}
         model = _drawing(model, new, site)
-    # What belongs to a module is named anew when the program runs; the new prior may have the old's names.
-    of_modules = {id(p) for _, p in _named(run.model, run.guide)}
+    free: list[Tensor] = [p for p in new.parameters() if p.requires_grad and id(p) not in used]
+    pair = Fit(model, guide, parameters=_store(run, site), history=run.history, config=run.config)
+    return Replaced(pair, new, free)
+
+
+def _kept(run: Fit) -> dict[int, Any]:
+    """What isn't copied along with the modules, as deepcopy's memo."""
+    memo: dict[int, Any] = {}
+    for net in networks(run.model, run.guide).values():
+        if net is not run.model and net is not run.guide:
+            memo |= {id(part): part for part in (*net.modules(), *net.parameters())}
+    if isinstance(run.guide, AutoGuide):
+        # It remembers a run of its model, with tensors in the midst of a graph, for their shapes alone.
+        memo[id(run.guide.prototype_trace)] = run.guide.prototype_trace
+    return memo
+
+
+def _store(run: Fit, site: str) -> Parameters:
+    """What of Pyro's store goes over as it is: no parameter of a copied module, none of a prior before.
+
+    A module's are named again when it runs, and the new prior may have the old one's names.
+    """
+    modules = (program for program in (run.model, run.guide) if isinstance(program, nn.Module))
+    copied = {id(parameter) for module in modules for parameter in module.parameters()}
     store = run.parameters.unconstrained()
     parameters = Parameters()
     for kind, entries in run.parameters.state.items():
-        own = {name: entry for name, entry in entries.items() if id(store[name]) not in of_modules}
-        parameters.state[kind] = own
-    free: list[Tensor] = [p for p in new.parameters() if p.requires_grad and id(p) not in used]
-    pair = Fit(model, guide, parameters=parameters, history=run.history, config=run.config)
-    return Replaced(pair, new, free)
+        parameters.state[kind] = {
+            name: entry
+            for name, entry in entries.items()
+            if id(store[name]) not in copied and not name.startswith(f"{_name(site)}$$$")
+        }
+    return parameters
 
 
 def _named(model: Program, guide: Program) -> Iterator[tuple[str, Tensor]]:
@@ -91,15 +108,23 @@ def _named(model: Program, guide: Program) -> Iterator[tuple[str, Tensor]]:
         yield from net.named_parameters(prefix=where, remove_duplicate=False)
 
 
+def _name(site: str) -> str:
+    """Under which Pyro's store knows a prior that a model draws a site from."""
+    return f"prior_of_{site}"
+
+
 def _drawing(model: Program, prior: nn.Module, site: str) -> Program:
     """The program with one of its latents drawn from a prior."""
+    if getattr(model, "drawn_anew", None) == site:
+        model = model.original  # type: ignore[attr-defined]
 
     @functools.wraps(model.forward if isinstance(model, nn.Module) else model)
     def program(*args: Any, **kwargs: Any) -> Any:
-        pyro.module(f"prior_of_{site}", prior)
+        pyro.module(_name(site), prior)
         with _DrawnFrom(site, prior()):
             return model(*args, **kwargs)
 
+    program.drawn_anew, program.original = site, model  # type: ignore[attr-defined]
     for name in ("covariates", "takes_missing"):
         if hasattr(model, name):
             setattr(program, name, getattr(model, name))

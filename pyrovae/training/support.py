@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.distributions import Independent, constraints
+from torch.distributions import constraints
 
 from pyrovae.distributions.missing import OrMissing
 from pyrovae.distributions.mixed import Columns
+from pyrovae.distributions.unwrapping import unwrapped
 from pyrovae.errors import explain
-from pyrovae.training.remedies import Range, in_words, remedy
+from pyrovae.training.remedies import Range, in_words, likewise, remedy
 from pyrovae.types import Batch
 
 
@@ -48,7 +49,7 @@ def check_observed(name: str, site: Any) -> None:
         )
     if fn.support.check(value).all():
         return
-    problem = _outside(f"model, site {name!r}", type(_base(fn)).__name__, fn.support, value)
+    problem = _outside(f"model, site {name!r}", type(unwrapped(fn)).__name__, fn.support, value)
     if _is_unchecked(fn):
         warnings.warn(f"{problem} (It was told validate_args=False.)", stacklevel=2)
     else:
@@ -67,22 +68,16 @@ def check_latent(name: str, site: Any) -> None:
     raise ValueError(
         explain(
             f"guide, site {name!r}",
-            expected=f"draws in the support of the model's {type(_base(fn)).__name__}, {fn.support}",
+            expected=f"draws in the support of the model's {type(unwrapped(fn)).__name__}, {fn.support}",
             got=f"values from {value.min().item():.4g} to {value.max().item():.4g}",
-            remedy="Give the guide a distribution with the prior's support.",
+            remedy=f"Give the guide a distribution with the prior's support{likewise(fn.support)}.",
         )
     )
 
 
-def _base(fn: Any) -> Any:
-    while isinstance(fn, Independent):
-        fn = fn.base_dist
-    return fn
-
-
 def _is_unchecked(fn: Any) -> bool:
     """Whether the program said ``validate_args=False`` for this distribution."""
-    return _base(fn).__dict__.get("_validate_args") is False
+    return unwrapped(fn).__dict__.get("_validate_args") is False
 
 
 def _outside(where: str, likelihood: str, support: Any, value: Tensor) -> ValueError:

@@ -16,8 +16,8 @@ class VAE(nn.Module):
     .. math::
         z_i \sim p(z), \qquad x_i \sim p\big(x \mid f(z_i)\big), \qquad i = 1, \dots, n
 
-    A prior or a decoder that takes covariates is given them: with a prior called as ``prior(y)`` and a decoder
-    called as ``decoder(z, y)`` this is the conditional VAE, :math:`p(z \mid y)\, p(x \mid z, y)`.
+    A prior or a decoder that takes covariates is given them: with a prior called as ``prior(y)`` and a
+    decoder called as ``decoder(z, y)`` this is the conditional VAE, :math:`p(z \mid y)\, p(x \mid z, y)`.
 
     Arguments:
         prior: makes :math:`p(z)`, as :class:`pyrovae.priors.StandardNormal` does.

@@ -104,5 +104,5 @@ def test_networks_that_are_shared_stay_shared_when_rebuilt():
     again = build(described, where="pair")
     assert described[1]["init_args"]["model"] == {"same_as": "pair.0"}
     assert again[1].model is again[0]
-    with pytest.raises(ValueError, match="same_as.*described before"):
+    with pytest.raises(ValueError, match=r"same_as.*described before"):
         build(described[1])

@@ -116,7 +116,7 @@ def test_models_generate_and_score(row: ProgramRow) -> None:
     assert torch.isfinite(trace.log_prob_sum())
     named = {id(site["value"].unconstrained()) for site in trace.nodes.values() if site["type"] == "param"}
     assert named == {id(p) for p in model.parameters()}, "every parameter is named to Pyro"
-    with pytest.raises(ValueError, match="size=|covariates"):
+    with pytest.raises(ValueError, match=r"size=|covariates"):
         model()
 
 
@@ -132,7 +132,7 @@ def test_guides_sample_every_site(row: ProgramRow) -> None:
     named = {id(site["value"].unconstrained()) for site in trace.nodes.values() if site["type"] == "param"}
     assert named <= set(own)
     assert all(p.grad is not None for p in guide.parameters() if id(p) in named)
-    with pytest.raises(ValueError, match="data x|views"):
+    with pytest.raises(ValueError, match=r"data x|views"):
         guide()
 
 

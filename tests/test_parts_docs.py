@@ -1,0 +1,34 @@
+"""docs/parts.md says what is so: its code prints what it says, and its tables list all that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyrovae as pv
+
+PAGE = (Path(__file__).parent.parent / "docs" / "parts.md").read_text(encoding="utf-8")
+
+
+def test_the_code_of_the_page_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    ((code, printed),) = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})
+    ours = [line.rsplit(": ", 1) for line in capsys.readouterr().out.splitlines()]
+    page = [line.rsplit(": ", 1) for line in printed.splitlines()]
+    assert [label for label, _ in ours] == [label for label, _ in page]
+    for (label, value), (_, said) in zip(ours, page, strict=True):
+        assert float(value.split()[0]) == pytest.approx(float(said.split()[0]), abs=1.0), label
+
+
+@pytest.mark.parametrize(
+    "home",
+    [pv.priors, pv.heads, pv.flows, pv.kernels, pv.guides, pv.models, pv.nets],
+    ids=lambda h: h.__name__,
+)
+def test_the_page_names_every_part(home: Any) -> None:
+    prose = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert {name for name in home.__all__ if isinstance(getattr(home, name), type)} <= named

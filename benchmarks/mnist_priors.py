@@ -143,8 +143,11 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
 
     diagonal = {row["prior"]: row["pictures"] for row in results if row["guide"] == GUIDES[0]}
     samples = {prior: pictures["samples"] for prior, pictures in diagonal.items()}
-    inputs = {row["guide"]: row["pictures"].get("pseudo-inputs") for row in results}
-    inputs = {f"{guide} guide": found for guide, found in inputs.items() if found}
+    inputs = {
+        f"{row['guide']} guide": row["pictures"]["pseudo-inputs"]
+        for row in results
+        if "pseudo-inputs" in row["pictures"]
+    }
     for name, rows in (("mnist-samples", samples), ("mnist-pseudo-inputs", inputs)):
         if not rows:
             continue

@@ -148,7 +148,7 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
         for row in results
         if "pseudo-inputs" in row["pictures"]
     }
-    for name, rows in (("mnist-samples", samples), ("mnist-pseudo-inputs", inputs)):
+    for name, rows in (("prior-samples", samples), ("pseudo-inputs", inputs)):
         if not rows:
             continue
         figure = Figure(figsize=(8.5, 0.75 * len(rows)), layout="constrained")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, require_part, shown
 from pyrovae.distributions._missing_rows import rows_present, without_missing
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head, Prior
@@ -39,15 +40,9 @@ class ExpertViews(nn.Module, ABC):
     def __init__(self, prior: Prior, **views: tuple[nn.Module, Head]) -> None:
         super().__init__()
         name = type(self).__name__
-        if not callable(prior):
-            raise TypeError(
-                explain(
-                    f"{name}, prior",
-                    expected="the prior of the model",
-                    got=type(prior).__name__,
-                    remedy="Pass the same object, as priors.StandardNormal(8).",
-                )
-            )
+        require_part(
+            f"{name}, prior", prior, "the prior of the model", "prior = priors.StandardNormal(8), for both"
+        )
         if not views:
             raise TypeError(
                 explain(
@@ -58,12 +53,12 @@ class ExpertViews(nn.Module, ABC):
                 )
             )
         for view, pair in views.items():
-            if not (isinstance(pair, Sequence) and len(pair) == 2 and all(map(callable, pair))):
+            if not (isinstance(pair, Sequence) and len(pair) == 2 and all(map(is_part, pair))):
                 raise TypeError(
                     explain(
                         f"{name}, view {view!r}",
                         expected="a pair (network, head)",
-                        got=repr(pair),
+                        got=shown(pair),
                         remedy=f"Write {view}=(net, pyrovae.heads.normal).",
                     )
                 )

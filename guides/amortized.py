@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.covariates import asked, given_to
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
@@ -54,12 +55,12 @@ class Amortized(nn.Module):
                 )
             )
         for name, site in sites.items():
-            if not (isinstance(site, Sequence) and len(site) == 2 and all(map(callable, site))):
+            if not (isinstance(site, Sequence) and len(site) == 2 and all(map(is_part, site))):
                 raise TypeError(
                     explain(
                         f"Amortized, site {name!r}",
                         expected="a pair (network, head)",
-                        got=repr(site),
+                        got=shown(site),
                         remedy=f"Write Amortized({name}=(net, pyrovae.heads.normal)).",
                     )
                 )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
+from pyrovae.arguments import is_part, is_positive, shown
 from pyrovae.distributions import Augmented
 from pyrovae.errors import explain
 from pyrovae.guides._hidden_run import log_joint
@@ -237,12 +238,12 @@ def _check_parts(base: Any, model: Any) -> None:
                 remedy="Make them one vector, of which the decoder takes its parts.",
             )
         )
-    if not callable(model):
+    if not is_part(model):
         raise TypeError(
             explain(
                 "model",
                 expected="the model, a callable",
-                got=type(model).__name__,
+                got=shown(model),
                 remedy="Pass the same object that is trained.",
             )
         )
@@ -255,7 +256,7 @@ def _check_settings(dim: int, steps: int, step_size: float, temperature: float) 
                 explain(name, expected=f"an integer from {least}", got=repr(count), remedy="Try 5.")
             )
     for name, value, typical in (("step_size", step_size, 0.1), ("temperature", temperature, 1.0)):
-        if isinstance(value, bool) or not (value > 0 and math.isfinite(value)):
+        if not is_positive(value):
             raise ValueError(
-                explain(name, expected="a positive number", got=repr(value), remedy=f"Try {typical}.")
+                explain(name, expected="a positive number", got=shown(value), remedy=f"Try {typical}.")
             )

@@ -9,6 +9,7 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.errors import explain
 from pyrovae.guides._normals import loc_and_scale
 from pyrovae.heads import normal
@@ -174,12 +175,12 @@ def _check(prior: Any, rungs: dict[str, Any]) -> None:
             )
         )
     for name, rung in rungs.items():
-        if not (isinstance(rung, Sequence) and len(rung) == 2 and all(map(callable, rung))):
+        if not (isinstance(rung, Sequence) and len(rung) == 2 and all(map(is_part, rung))):
             raise TypeError(
                 explain(
                     f"guides.Ladder, site {name!r}",
                     expected="a pair (network, network)",
-                    got=repr(rung),
+                    got=shown(rung),
                     remedy=f"Write {name}=(nets.MLP(64, 32), nets.MLP(32, 2 * 8)).",
                 )
             )

@@ -9,6 +9,7 @@ import torch
 from pyro.infer.util import is_validation_enabled
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -89,12 +90,12 @@ class PerDatum(nn.Module):
             )
         for name, site in sites.items():
             pair = isinstance(site, Sequence) and len(site) == 2
-            if not (pair and _is_count(site[0]) and callable(site[1])):
+            if not (pair and _is_count(site[0]) and is_part(site[1])):
                 raise TypeError(
                     explain(
                         f"PerDatum, site {name!r}",
                         expected="a pair (size, head), the size a positive integer",
-                        got=repr(site),
+                        got=shown(site),
                         remedy=f"Write PerDatum(len(x), {name}=(2 * 8, pyrovae.heads.normal)).",
                     )
                 )

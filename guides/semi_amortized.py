@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor, nn
+from torch.distributions import Beta, Dirichlet
 
+from pyrovae.arguments import is_part, is_positive, shown
 from pyrovae.covariates import asked, given_to
 from pyrovae.errors import explain
 from pyrovae.guides._inner_bound import bound, clipped
@@ -65,8 +66,9 @@ class SemiAmortized(nn.Module):
     Shapes: as ``base`` and the model take them; called with the model's arguments.
 
     Raises:
-        ValueError: for settings that mean nothing; by site, for a latent without pathwise samples or one that
-            only one side has; by parameter, for another model than the one that is trained; without data.
+        ValueError: for settings that mean nothing; by site, for a latent without pathwise samples, one whose
+            samples have no second derivative under ``second_order``, or one that only one side has; by
+            parameter, for another model than the one that is trained; without data.
         TypeError: when it is not given an ``Amortized`` and a model.
 
     References:
@@ -169,6 +171,9 @@ class SemiAmortized(nn.Module):
         # An even number of rows to each step keeps opposites together.
         first = step * (self.num_particles + self.num_particles % 2)
         posteriors = self._posteriors(at)
+        if exact:
+            for name, posterior in posteriors.items():
+                _require_second_order(name, posterior)
         strict = trains and self.training
         bounds = [
             bound(self.model, posteriors, first + i, args, strict=strict) for i in range(self.num_particles)
@@ -186,6 +191,22 @@ class SemiAmortized(nn.Module):
         return f"SemiAmortized: {self.factorisation}\n{how}\n{super().__repr__()}"
 
 
+def _require_second_order(site: str, posterior: Any) -> None:
+    """Refuses draws through whose gradient none passes: the encoder's would lack terms, without a word."""
+    base = posterior
+    while hasattr(base, "base_dist"):
+        base = base.base_dist
+    if getattr(base, "first_order", False) or isinstance(base, Dirichlet | Beta):
+        raise ValueError(
+            explain(
+                f"SemiAmortized, site {site!r}",
+                expected="a posterior whose draws can be differentiated twice",
+                got=type(base).__name__,
+                remedy="Write second_order=False: the steps then count as constants.",
+            )
+        )
+
+
 def _check_parts(base: Any, model: Any) -> None:
     if not isinstance(base, Amortized):
         raise TypeError(
@@ -196,12 +217,12 @@ def _check_parts(base: Any, model: Any) -> None:
                 remedy="Write SemiAmortized(Amortized(z=(net, head)), model).",
             )
         )
-    if not callable(model):
+    if not is_part(model):
         raise TypeError(
             explain(
                 "model",
                 expected="the model, a callable",
-                got=type(model).__name__,
+                got=shown(model),
                 remedy="Pass the same object that is trained.",
             )
         )
@@ -215,10 +236,10 @@ def _check_settings(steps: int, rate: float, clip: float | None, num_particles: 
                     name, expected=f"an integer from {least}", got=repr(value), remedy=f"Try {max(least, 1)}."
                 )
             )
-    for name, length in (("rate", rate), ("clip", clip)):
-        if length is not None and not (length > 0 and math.isfinite(length)):
+    for name, length in (("rate", rate), ("clip", 1.0 if clip is None else clip)):
+        if not is_positive(length):
             raise ValueError(
                 explain(
-                    name, expected="a positive number", got=repr(length), remedy="Try rate=0.1, clip=5.0."
+                    name, expected="a positive number", got=shown(length), remedy="Try rate=0.1, clip=5.0."
                 )
             )

@@ -7,6 +7,7 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.arguments import require_part
 from pyrovae.errors import explain
 from pyrovae.types import Head
 
@@ -30,7 +31,7 @@ class Ladder(nn.Module):
         passed over.
 
     Raises:
-        TypeError: for a prior that is no ladder.
+        TypeError: for a prior that is no ladder, a decoder or a likelihood that can't be called.
         ValueError: without data and size.
 
     References:
@@ -62,6 +63,12 @@ class Ladder(nn.Module):
                     remedy="Take priors.Ladder, or models.VAE for a single latent.",
                 )
             )
+        require_part(
+            "models.Ladder, decoder", decoder, "a network", "Ladder(prior, nets.MLP(8, 64), likelihood)"
+        )
+        require_part(
+            "models.Ladder, likelihood", likelihood, "a head", "Ladder(prior, decoder, heads.Bernoulli())"
+        )
         self.prior, self.decoder, self.likelihood = prior, decoder, likelihood
 
     @property

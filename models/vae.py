@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.arguments import require_part
 from pyrovae.covariates import asked, given_to
 from pyrovae.errors import explain
 from pyrovae.types import Head, Prior
@@ -29,6 +30,7 @@ class VAE(nn.Module):
         index of each datum (:class:`pyrovae.guides.PerDatum`); what no part asks for is passed over.
 
     Raises:
+        TypeError: for parts that can't be called, or a class in place of a part.
         ValueError: without data and size; when a part asks for covariates that didn't come.
 
     References:
@@ -48,6 +50,9 @@ class VAE(nn.Module):
 
     def __init__(self, prior: Prior, decoder: nn.Module, likelihood: Head) -> None:
         super().__init__()
+        require_part("VAE, prior", prior, "a prior", "VAE(priors.StandardNormal(8), decoder, likelihood)")
+        require_part("VAE, decoder", decoder, "a network", "VAE(prior, nets.MLP(8, 64), likelihood)")
+        require_part("VAE, likelihood", likelihood, "a head", "VAE(prior, decoder, heads.Bernoulli())")
         self.prior, self.decoder, self.likelihood = prior, decoder, likelihood
 
     @property

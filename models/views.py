@@ -8,6 +8,7 @@ from typing import Any
 import pyro
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, require_part, shown
 from pyrovae.distributions._missing_rows import rows_present, typical, without_missing
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head, Prior
@@ -32,7 +33,7 @@ class Views(nn.Module):
         are None, or not given, are generated; without any, ``size`` data are.
 
     Raises:
-        TypeError: for no views, or a view without a pair.
+        TypeError: for no views, a view without a pair, or a prior that can't be called.
         ValueError: for a view called ``"z"`` or ``"data"``; when called without data and size.
 
     References:
@@ -58,6 +59,9 @@ class Views(nn.Module):
 
     def __init__(self, prior: Prior, **views: tuple[nn.Module, Head]) -> None:
         super().__init__()
+        require_part(
+            "Views, prior", prior, "a prior", "Views(priors.StandardNormal(8), image=(decoder, likelihood))"
+        )
         _check(views)
         self.prior, self.views = prior, dict(views)
         self.decoders = nn.ModuleDict({name: net for name, (net, _) in views.items()})
@@ -129,12 +133,12 @@ def _check(views: dict[str, tuple[nn.Module, Head]]) -> None:
                     remedy="Rename it.",
                 )
             )
-        if not (isinstance(view, Sequence) and len(view) == 2 and all(map(callable, view))):
+        if not (isinstance(view, Sequence) and len(view) == 2 and all(map(is_part, view))):
             raise TypeError(
                 explain(
                     f"Views, view {name!r}",
                     expected="a pair (decoder, likelihood)",
-                    got=repr(view),
+                    got=shown(view),
                     remedy=f"Write {name}=(net, pyrovae.heads.bernoulli).",
                 )
             )

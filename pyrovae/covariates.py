@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pyrovae.errors import explain
@@ -55,3 +56,22 @@ def given_to(where: str, count: int, given: Sequence[Tensor | None]) -> list[Ten
             )
         )
     return found
+
+
+def one_hot(where: str, y: Tensor, classes: int) -> Tensor:
+    """Integer labels ``(n,)`` as booleans ``(n, classes)``; a label out of range is of no class.
+
+    Raises:
+        ValueError: for anything but integers in one dimension.
+    """
+    if y.is_floating_point() or y.ndim > 1:
+        raise ValueError(
+            explain(
+                f"{where}, y",
+                expected="integer labels of shape (n,)",
+                got=f"{str(y.dtype).removeprefix('torch.')} of shape {tuple(y.shape)}",
+                remedy="Pass y.long(); vectors (n, c) of numbers need no classes=.",
+            )
+        )
+    # Not torch's one_hot, which reads the labels' values and so can't be captured.
+    return y[..., None] == torch.arange(classes, device=y.device)

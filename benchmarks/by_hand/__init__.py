@@ -1,1 +1,1 @@
-"""Parts as one writes them by hand in torch, without Pyro and without pyrovae: what part_time.py measures by."""
+"""Parts as one writes them by hand, in torch alone: what part_time.py measures those of pyrovae by."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from by_hand.normal import log_standard_normal
 from by_hand.spline import inverse
-from torch import Tensor, nn
 
 
 class Couplings(nn.Module):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import torch
-from by_hand.normal import LOG_TAU
 from torch import Tensor
+
+from by_hand.normal import LOG_TAU
 
 
 class FullNormal:
-    """Posteriors of d dimensions; network outputs are locs, log variances and what is below the diagonal."""
+    """Posteriors of d dimensions; network outputs are locs, log variances and what is below the diagonal.
 
-    def __init__(self, d: int) -> None:
-        self.d = d
-        self.rows, self.columns = torch.tril_indices(d, d, -1)
+    Arguments:
+        rows, columns: where the numbers below the diagonal go.
+    """
+
+    def __init__(self, d: int, rows: Tensor, columns: Tensor) -> None:
+        self.d, self.rows, self.columns = d, rows, columns
 
     def factor(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loc ``(n, d)``, log of the factor's diagonal ``(n, d)``, the factor ``(n, d, d)``."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from by_hand.masked import MADE
 from by_hand.normal import log_standard_normal
-from torch import Tensor, nn
 
 
 class MAF(nn.Module):

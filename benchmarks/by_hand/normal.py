@@ -21,7 +21,7 @@ def log_standard_normal(x: Tensor) -> Tensor:
 
 
 def draw(loc: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws, and the log density of each, nats, which needs the noise alone: ``(n, d)`` and ``(n,)``."""
+    """Draws ``(n, d)`` and their log densities, nats, ``(n,)``, for which the noise is known already."""
     noise = torch.randn_like(loc)
     z = loc + torch.exp(0.5 * log_variance) * noise
     return z, -0.5 * (LOG_TAU + log_variance + noise.square()).sum(-1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from by_hand.normal import log_normal
 from torch import Tensor, nn
+
+from by_hand.normal import log_normal
 
 
 class NormalMixture(nn.Module):

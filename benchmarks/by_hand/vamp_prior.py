@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from by_hand.normal import LOG_TAU, log_normal
 from torch import Tensor, nn
+
+from by_hand.normal import LOG_TAU, log_normal
 
 
 class VampPrior(nn.Module):

@@ -9,6 +9,7 @@ from pyrovae.distributions.discretised_logistic import DiscretisedLogistic
 from pyrovae.distributions.divergences import divergence, has_closed_form, per_dimension
 from pyrovae.distributions.equal_mixture import EqualMixture
 from pyrovae.distributions.fitted_normal import FittedNormal
+from pyrovae.distributions.full_normal import FullNormal
 from pyrovae.distributions.gaussian_series import GaussianSeries
 from pyrovae.distributions.grid_categorical import GridCategorical
 from pyrovae.distributions.ladder import Ladder
@@ -16,6 +17,8 @@ from pyrovae.distributions.log_rate_poisson import LogRatePoisson
 from pyrovae.distributions.log_scale import LogScaleLaplace, LogScaleNormal
 from pyrovae.distributions.logistic_mixture import LogisticMixture
 from pyrovae.distributions.logistic_normal import LogisticNormal
+from pyrovae.distributions.logit_categorical import LogitCategorical
+from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.markov import MarkovChain
 from pyrovae.distributions.missing import WithMissing
 from pyrovae.distributions.mixed import Mixed
@@ -38,6 +41,7 @@ __all__ = [
     "DiscretisedLogistic",
     "EqualMixture",
     "FittedNormal",
+    "FullNormal",
     "GaussianSeries",
     "GridCategorical",
     "Ladder",
@@ -48,6 +52,8 @@ __all__ = [
     "LogScaleStudentT",
     "LogisticMixture",
     "LogisticNormal",
+    "LogitCategorical",
+    "LowRankNormal",
     "MarkovChain",
     "Mixed",
     "MuLawCategorical",

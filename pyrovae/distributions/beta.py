@@ -9,11 +9,10 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 from torch.distributions.utils import broadcast_all
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
+from pyrovae.distributions import _stirling
 from pyrovae.distributions._supports import open_unit_interval
-
-_STIRLING_FROM = 8.0
 
 
 class LogConcentrationBeta(dist.Beta):
@@ -22,12 +21,14 @@ class LogConcentrationBeta(dist.Beta):
     .. math::
         p(x) = \frac{x^{a - 1} (1 - x)^{b - 1}}{B(a, b)}, \qquad 0 < x < 1
 
-    To Pyro it is a ``Beta``. With :math:`m = a / (a + b)` and Binet's remainder :math:`r` of Stirling's
-    formula (:math:`\log \Gamma(u) = (u - \frac12) \log u - u + \frac12 \log 2 \pi + r(u)`)
+    To Pyro it is a ``Beta``. With :math:`A = a + N`, :math:`B = b + N`, :math:`s = a + b`, :math:`S = A + B`
+    and Stirling's series :math:`\delta`
 
     .. math::
-        \log p(x) = a \log \frac{x}{m} + b \log \frac{1 - x}{1 - m} + \tfrac12 \log \frac{a b}{2 \pi (a + b)}
-        - \log x (1 - x) + r(a + b) - r(a) - r(b),
+        \log p(x) &= A \log \frac{S x}{A} + B \log \frac{S (1 - x)}{B} - (N + 1) \log x (1 - x)
+        + \tfrac12 \log \frac{A B}{2 \pi S} \\
+        &+ \delta(S) - \delta(A) - \delta(B)
+        + \sum_{j < N} \log \frac{(a + j)(b + j)}{(s + 2 j)(s + 2 j + 1)},
 
     where no two large numbers cancel, as the logarithms of gamma functions do. Draws are kept off 0 and 1,
     to which they may round.
@@ -70,26 +71,23 @@ class LogConcentrationBeta(dist.Beta):
         log_a, log_b = self.log_concentration1, self.log_concentration0
         a, b = log_a.exp(), log_b.exp()
         log_x, log_rest = value.log(), (-value).log1p()
-        # The difference of the two is exact where that of either to their sum's logarithm is rounded.
-        log_mean, log_less = logsigmoid(log_a - log_b), logsigmoid(log_b - log_a)
-        powers = a * (log_x - log_mean) + b * (log_rest - log_less)
-        remainders = _binet(a + b, log_a - log_mean) - _binet(a, log_a) - _binet(b, log_b)
-        halves = 0.5 * (log_b + log_mean - math.log(2 * math.pi))
-        return powers + halves - log_x - log_rest + remainders
+        shift, terms = _stirling.series(a.dtype)
+        up_a, up_b, total = a + shift, b + shift, a + b
+        up = up_a + up_b
+        log_mean, log_less = -(up_b / up_a).log1p(), -(up_a / up_b).log1p()
+        powers = up_a * (log_x - log_mean) + up_b * (log_rest - log_less)
+        halves = 0.5 * (log_mean + log_less + up.log() - math.log(2 * math.pi))
+        rest = _stirling.delta(up, terms) - _stirling.delta(up_a, terms) - _stirling.delta(up_b, terms)
+        # log of ab / s (s + 1), each of which may be as small as 1e-22.
+        apart = log_a - log_b
+        skipped = apart - 2 * softplus(apart, threshold=40) + (total / (total + 1)).log()
+        for j in range(1, shift):
+            ratio = (a + j) / (total + 2 * j) * ((b + j) / (total + (2 * j + 1)))
+            skipped = skipped + ratio.log()
+        return powers - (shift + 1) * (log_x + log_rest) + halves + rest + skipped
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Draws in (0, 1), with gradients by implicit reparameterisation."""
         x = super().rsample(sample_shape)
         limits = torch.finfo(x.dtype)
         return x.clamp(limits.tiny, 1 - limits.eps / 2)
-
-
-def _binet(u: Tensor, log_u: Tensor) -> Tensor:
-    """The remainder of Stirling's formula."""
-    is_small = u < _STIRLING_FROM
-    small, log_small = torch.where(is_small, u, 1.0), torch.where(is_small, log_u, 0.0)
-    below = torch.lgamma(1 + small) - (small + 0.5) * log_small + small - 0.5 * math.log(2 * math.pi)
-    r = torch.where(is_small, 1.0, u).reciprocal()
-    r2 = r.square()
-    above = r * (1 / 12 + r2 * (-1 / 360 + r2 * (1 / 1260 + r2 * (-1 / 1680 + r2 * (1 / 1188)))))
-    return torch.where(is_small, below, above)

@@ -12,6 +12,7 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 
 _SERIES_BELOW = 1.0
+_RATIO = -1 / math.expm1(_SERIES_BELOW)
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 """The Bernoulli numbers B_2, B_4, ..., B_18."""
 _SINGLE = 5
@@ -83,10 +84,15 @@ class ContinuousBernoulli(TorchDistribution):
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        near = self._near * (value - 0.5) - self._near.square() * _series(self._near, _NORMALISER)
-        off = torch.where(self.logits > 0, 1 - value, value)
-        far = -self._far * off + self._far.log() - (-(-self._far).exp()).log1p()
-        return self._either(near, far)
+        rising = (self.logits > 0).to(self.logits.dtype)
+        # Of a steepness beyond the range of the series the rest is a closed form, which begins at 0.
+        slope = self.logits * (2 * rising - 1)
+        # At the boundary itself each of these has half a slope; of clamp's that differs between versions.
+        edge = slope.new_full((), _SERIES_BELOW)
+        near, more = slope.minimum(edge), slope.maximum(edge) - edge
+        top = 0.5 * near - near.square() * _series(near, _NORMALISER)
+        top = top + (more / _SERIES_BELOW).log1p() - (_RATIO * torch.expm1(-more)).log1p()
+        return self.logits * (value - rising) + top
 
     def entropy(self) -> Tensor:
         """Nats: zero for the uniform distribution, and negative otherwise."""
@@ -145,8 +151,8 @@ def _series(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     """A polynomial in the square of x, of as many terms as the dtype can tell."""
     coefficients = coefficients if x.dtype == torch.float64 else coefficients[:_SINGLE]
     square = x.square()
-    total = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
+    total = coefficients[-1] * square + coefficients[-2]
+    for coefficient in reversed(coefficients[:-2]):
         total = total * square + coefficient
     return total
 

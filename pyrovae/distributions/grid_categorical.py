@@ -9,6 +9,7 @@ from pyro.distributions import constraints
 from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 
+from pyrovae.distributions import _rows
 from pyrovae.distributions._supports import Grid, all_values, check_levels, level_of, value_of
 
 
@@ -39,7 +40,7 @@ class GridCategorical(TorchDistribution):
     def __init__(self, logits: Tensor, *, validate_args: bool | None = None) -> None:
         self.levels = logits.shape[-1] if logits.ndim else 0
         check_levels("GridCategorical", self.levels)
-        self.logits = logits.log_softmax(-1)
+        self.logits = _rows.log_softmax(logits)
         super().__init__(logits.shape[:-1], validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -77,7 +78,7 @@ class GridCategorical(TorchDistribution):
         """Log probability, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        return at_index(self.logits, level_of(value, self.levels).long())
+        return _rows.at_index(self.logits, level_of(value, self.levels).long())
 
     def entropy(self) -> Tensor:
         """Nats, at most log L."""
@@ -96,10 +97,3 @@ class GridCategorical(TorchDistribution):
 
     def __repr__(self) -> str:
         return f"GridCategorical(batch_shape={tuple(self.batch_shape)}, levels={self.levels})"
-
-
-def at_index(logits: Tensor, index: Tensor) -> Tensor:
-    """The entry of each row of logits ``(..., L)`` at its index ``(...)``; shapes broadcast."""
-    shape = torch.broadcast_shapes(index.shape, logits.shape[:-1])
-    rows = logits.expand(*shape, logits.shape[-1])
-    return rows.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)

@@ -6,8 +6,13 @@ import math
 from typing import Any
 
 import pyro.distributions as dist
+import torch
+from pyro.distributions import constraints
 from torch import Tensor
-from torch.distributions.utils import broadcast_all
+from torch.distributions.utils import broadcast_all, lazy_property
+
+_LOG_ROOT_HALF = -0.5 * math.log(2)
+_LOG_ROOT_PI = 0.5 * math.log(math.pi)
 
 
 class LogScaleNormal(dist.Normal):
@@ -31,23 +36,30 @@ class LogScaleNormal(dist.Normal):
         5.185e+21
     """
 
+    arg_constraints = {"loc": constraints.real, "log_scale": constraints.real}  # noqa: RUF012
+
     log_scale: Tensor
 
     def __init__(self, loc: Tensor, log_scale: Tensor, *, validate_args: bool | None = None) -> None:
-        loc, self.log_scale = broadcast_all(loc, log_scale)
-        super().__init__(loc, self.log_scale.exp(), validate_args=validate_args)
+        self.loc, self.log_scale = broadcast_all(loc, log_scale)
+        torch.distributions.Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
+
+    @lazy_property
+    def scale(self) -> Tensor:
+        """Not computed unless it is asked for: a density can do without."""
+        return self.log_scale.exp()
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LogScaleNormal:
         new: Any = self._get_checked_instance(LogScaleNormal, _instance)  # type: ignore[no-untyped-call]
-        new.log_scale = self.log_scale.expand(batch_shape)
-        return super().expand(batch_shape, _instance=new)  # type: ignore[no-untyped-call]
+        return _expanded(self, new, batch_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        standardised = (value - self.loc) * (-self.log_scale).exp()
-        return -0.5 * standardised.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
+        # The half and the constant ride on the logarithm of the inverse scale.
+        log_inverse = _LOG_ROOT_HALF - self.log_scale
+        return log_inverse - _LOG_ROOT_PI - ((value - self.loc) * log_inverse.exp()).square()
 
 
 class LogScaleLaplace(dist.Laplace):  # type: ignore[misc]
@@ -67,19 +79,35 @@ class LogScaleLaplace(dist.Laplace):  # type: ignore[misc]
         tensor(-1.6931)
     """
 
+    arg_constraints = {"loc": constraints.real, "log_scale": constraints.real}  # noqa: RUF012
+
     log_scale: Tensor
 
     def __init__(self, loc: Tensor, log_scale: Tensor, *, validate_args: bool | None = None) -> None:
-        loc, self.log_scale = broadcast_all(loc, log_scale)
-        super().__init__(loc, self.log_scale.exp(), validate_args=validate_args)
+        self.loc, self.log_scale = broadcast_all(loc, log_scale)
+        torch.distributions.Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
+
+    @lazy_property
+    def scale(self) -> Tensor:
+        """Not computed unless it is asked for: a density can do without."""
+        return self.log_scale.exp()
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LogScaleLaplace:
         new: Any = self._get_checked_instance(LogScaleLaplace, _instance)
-        new.log_scale = self.log_scale.expand(batch_shape)
-        return super().expand(batch_shape, _instance=new)
+        return _expanded(self, new, batch_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        return -(value - self.loc).abs() * (-self.log_scale).exp() - self.log_scale - math.log(2)
+        log_inverse = -self.log_scale
+        return log_inverse - math.log(2) - (value - self.loc).abs() * log_inverse.exp()
+
+
+def _expanded(old: Any, new: Any, batch_shape: Any) -> Any:
+    """The new one with the old one's parameters, expanded."""
+    batch_shape = torch.Size(batch_shape)
+    new.loc, new.log_scale = old.loc.expand(batch_shape), old.log_scale.expand(batch_shape)
+    torch.distributions.Distribution.__init__(new, batch_shape, validate_args=False)
+    new._validate_args = old._validate_args
+    return new

@@ -66,6 +66,15 @@ class LogisticMixture(dist.MixtureSameFamily):  # type: ignore[misc]
         new.levels = self.levels
         return super().expand(batch_shape, _instance=new)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log probability, nats."""
+        if self._validate_args:
+            self._validate_sample(value)
+        # The weights are normalised: torch's class does it again, and copies what isn't contiguous.
+        logits: Tensor = self.mixture_distribution.logits
+        each: Tensor = logits + self.component_distribution.log_prob(value.unsqueeze(-1))
+        return each.logsumexp(-1)
+
     def __repr__(self) -> str:
         return (
             f"LogisticMixture(components={self._num_component}, levels={self.levels}, "

@@ -10,8 +10,8 @@ from pyro.distributions import constraints
 from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 
+from pyrovae.distributions import _rows
 from pyrovae.distributions._supports import check_levels
-from pyrovae.distributions.grid_categorical import at_index
 
 
 def mu_law_encode(x: Tensor, levels: int = 256) -> Tensor:
@@ -104,7 +104,7 @@ class MuLawCategorical(TorchDistribution):
     def __init__(self, logits: Tensor, *, validate_args: bool | None = None) -> None:
         self.levels = logits.shape[-1] if logits.ndim else 0
         check_levels("MuLawCategorical", self.levels)
-        self.logits = logits.log_softmax(-1)
+        self.logits = _rows.log_softmax(logits)
         super().__init__(logits.shape[:-1], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> MuLawCategorical:
@@ -148,7 +148,7 @@ class MuLawCategorical(TorchDistribution):
         if self._validate_args:
             self._validate_sample(value)
         index = mu_law_encode(value, self.levels)
-        return at_index(self.logits, index) - self.edges.diff().log()[index]
+        return _rows.at_index(self.logits, index) - self.edges.diff().log()[index]
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Amplitudes in [-1, 1], uniform within their bin."""

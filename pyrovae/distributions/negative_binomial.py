@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,14 +10,10 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pyrovae.distributions import _draws
+from pyrovae.distributions import _draws, _stirling
 
-_LARGE = math.log(150.0)
-"""From this log inverse dispersion on, log-gammas are subtracted by Stirling's series: there two terms of it
-are exact to 1e-14. Below, float32 is exact to 1e-4."""
-
-_LEAST = -69.0
-"""Below it nothing changes any more: an inverse dispersion of 1e-30."""
+_LEAST, _MOST = -60.0, 80.0
+"""Beyond these log inverse dispersions nothing changes any more that single precision could tell."""
 
 
 class NegativeBinomial(TorchDistribution):
@@ -31,14 +26,15 @@ class NegativeBinomial(TorchDistribution):
 
     This is scVI's parametrisation; :math:`\theta \to \infty` is the Poisson distribution. Torch's own
     subtracts :math:`\log \Gamma(\theta)` from :math:`\log \Gamma(x + \theta)`, which in float32 costs whole
-    nats from :math:`\theta = 10^6` on. From :math:`\theta = 150` on the difference is taken here as
+    nats from :math:`\theta = 10^6` on. Here, with :math:`a = \theta + N` and Stirling's series
+    :math:`\delta`, the difference is
 
     .. math::
         \log \frac{\Gamma(\theta + x)}{\Gamma(\theta)} - x r
-        = \big(\theta + x - \tfrac12\big) \log\big(1 + \tfrac x\theta\big) - x
-        + \delta(\theta + x) - \delta(\theta)
+        = \big(a + x - \tfrac12\big) \log\big(1 + \tfrac xa\big) - x + x \log\big(1 + \tfrac N\theta\big)
+        + \delta(a + x) - \delta(a) - \sum_{j < N} \log\big(1 + \tfrac{x}{\theta + j}\big)
 
-    with Stirling's series :math:`\delta`, in which nothing large is subtracted.
+    in which nothing large is subtracted, for any :math:`\theta`.
 
     Arguments:
         log_mean: :math:`m`, ``(...)``.
@@ -106,11 +102,26 @@ class NegativeBinomial(TorchDistribution):
         if self._validate_args:
             self._validate_sample(value)
         x, m = value.to(self.log_mean.dtype), self.log_mean
-        r = self.log_inverse_dispersion.clamp(min=_LEAST)
-        little, much = _rising(x, r.clamp(max=_LARGE)), _rising_by_series(x, r.clamp(min=_LARGE))
-        scaled = torch.where(r < _LARGE, little, much)
+        r = self.log_inverse_dispersion.clamp(_LEAST, _MOST)
+        shift, terms = _stirling.series(m.dtype)
+        # Not x / theta: its gradient divides by theta again, and underflows.
+        theta, inverse = r.exp(), (-r).exp()
+        share, ratio = shift * inverse, x * inverse
+        skipped = ratio.log1p()
+        for j in range(1, shift):
+            skipped = skipped + (x / (theta + j)).log1p()
+        a = theta + shift
+        up = a + x
         # softplus is log (theta + mu) / theta; its threshold keeps float64 exact.
-        return scaled + x * m - (r.exp() + x) * softplus(m - r, threshold=40) - torch.lgamma(x + 1)
+        spread = softplus(m - r, threshold=40)
+        return (
+            (up - 0.5) * (ratio / (1 + share)).log1p()
+            + x * (m - spread + share.log1p())
+            + (_stirling.delta(up, terms) - _stirling.delta(a, terms))
+            - skipped
+            - theta * spread
+            - (torch.lgamma(x + 1) + x)
+        )
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008
         """Counts, ``sample_shape + (...)``."""
@@ -122,23 +133,3 @@ class NegativeBinomial(TorchDistribution):
             # 1 + theta times U^(1 / theta).
             log_gamma = torch._standard_gamma(1 + theta).log() + torch.rand_like(theta).log() / theta
             return _draws.poisson((m - r + log_gamma).clamp(max=80).exp())
-
-
-def _rising(x: Tensor, r: Tensor) -> Tensor:
-    r""":math:`\log \Gamma(x + \theta) / \Gamma(\theta) - x r` where theta is not large."""
-    theta = r.exp()
-    return torch.lgamma(x + theta) - torch.lgamma(1 + theta) + (1 - x) * r
-
-
-def _rising_by_series(x: Tensor, r: Tensor) -> Tensor:
-    """The same where theta is large."""
-    # Not x / theta: its gradient divides by theta again, and underflows.
-    theta, inverse = r.exp(), (-r).exp()
-    ratio = x * inverse
-    rest = _stirling(inverse / (1 + ratio)) - _stirling(inverse)
-    return (theta + x - 0.5) * torch.log1p(ratio) - x + rest
-
-
-def _stirling(inverse: Tensor) -> Tensor:
-    """What Stirling's formula lacks of the log-gamma function of a large number, by its inverse."""
-    return inverse * (1 / 12 - inverse.square() / 360)

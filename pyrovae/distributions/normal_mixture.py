@@ -85,6 +85,8 @@ class NormalMixture(TorchDistribution):
     }
     support = constraints.real_vector
     has_rsample = True
+    first_order = True
+    """Draws have first derivatives by the parameters, and no second ones."""
 
     loc: Tensor
     scale: Tensor

@@ -7,13 +7,13 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
+from pyro.distributions import constraints
 from torch import Tensor
-from torch.distributions.utils import broadcast_all
+from torch.distributions.utils import broadcast_all, lazy_property
+from torch.nn.functional import softplus
 
 _STIRLING_FROM = 8.0
 """From this argument on, the series of the ratio of gamma functions is right to float64."""
-_ALL_BUT_SQUARE = 1e9
-"""From here on 1 + x^2 is x^2, in float64 too."""
 
 
 class LogScaleStudentT(dist.StudentT):  # type: ignore[misc]
@@ -24,8 +24,9 @@ class LogScaleStudentT(dist.StudentT):  # type: ignore[misc]
         - \tfrac12 \log \pi \nu + \log \frac{\Gamma(\frac{\nu + 1}{2})}{\Gamma(\frac{\nu}{2})}
 
     To Pyro it is a ``StudentT``. Two things are computed otherwise: the logarithm, which for
-    :math:`s = -50` is that of an overflow; and the ratio of gamma functions, which for large :math:`\nu`
-    is the difference of two large numbers (off by 0.5 nats for each entry at :math:`\nu = 10^6` in float32).
+    :math:`s = -50` is that of an overflow, and here the softplus of the residual's logarithm; and the ratio
+    of gamma functions, which for large :math:`\nu` is the difference of two large numbers (off by 0.5 nats
+    for each entry at :math:`\nu = 10^6` in float32).
 
     Arguments:
         df, loc, log_scale: :math:`\nu > 0`, :math:`\mu` and s, of shapes that broadcast.
@@ -38,6 +39,12 @@ class LogScaleStudentT(dist.StudentT):  # type: ignore[misc]
         -0.9189
     """
 
+    arg_constraints = {  # noqa: RUF012
+        "df": constraints.positive,
+        "loc": constraints.real,
+        "log_scale": constraints.real,
+    }
+
     log_scale: Tensor
     _given: Tensor
 
@@ -46,30 +53,38 @@ class LogScaleStudentT(dist.StudentT):  # type: ignore[misc]
     ) -> None:
         # As it was given: what depends on it alone is not computed for each entry.
         self._given = df
-        df, loc, self.log_scale = broadcast_all(df, loc, log_scale)
-        super().__init__(df, loc, self.log_scale.exp(), validate_args=validate_args)
+        self.df, self.loc, self.log_scale = broadcast_all(df, loc, log_scale)
+        torch.distributions.Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
+
+    @lazy_property
+    def scale(self) -> Tensor:
+        """Not computed unless it is asked for, as by draws."""
+        return self.log_scale.exp()
+
+    @lazy_property
+    def _chi2(self) -> torch.distributions.Chi2:
+        """What draws of torch's class divide by."""
+        return torch.distributions.Chi2(self.df)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LogScaleStudentT:
         new: Any = self._get_checked_instance(LogScaleStudentT, _instance)
-        new._given, new.log_scale = self._given, self.log_scale.expand(batch_shape)
-        return super().expand(batch_shape, _instance=new)
+        batch_shape = torch.Size(batch_shape)
+        new._given = self._given
+        new.df, new.loc, new.log_scale = (x.expand(batch_shape) for x in (self.df, self.loc, self.log_scale))
+        torch.distributions.Distribution.__init__(new, batch_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        df = self._given
-        ratio = (value - self.loc) * (-self.log_scale).exp() * df.rsqrt()
+        df, residual = self._given, (value - self.loc).abs()
+        # The least number keeps the logarithm of no residual at all finite, and its gradient zero.
+        log_residual = (residual + torch.finfo(residual.dtype).tiny).log()
+        log_ratio = log_residual - (self.log_scale + 0.5 * df.log())
         own = _log_gamma_step(0.5 * df) - 0.5 * (math.pi * df).log()
-        return own - 0.5 * (df + 1) * _log1p_square(ratio) - self.log_scale
-
-
-def _log1p_square(x: Tensor) -> Tensor:
-    """``log(1 + x^2)`` without forming squares that overflow."""
-    size = x.abs()
-    within = size < _ALL_BUT_SQUARE
-    small, large = torch.where(within, x, 0.0), torch.where(within, 1.0, size)
-    return torch.where(within, small.square().log1p(), 2 * large.log())
+        return own - (df + 1) * softplus(log_ratio, beta=2, threshold=40) - self.log_scale
 
 
 def _log_gamma_step(a: Tensor) -> Tensor:

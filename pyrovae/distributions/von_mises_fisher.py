@@ -59,6 +59,8 @@ class VonMisesFisher(TorchDistribution):
     arg_constraints = {"loc": constraints.sphere, "concentration": constraints.nonnegative}  # noqa: RUF012
     support = constraints.sphere
     has_rsample = True
+    first_order = True
+    """Draws have first derivatives by the concentration, and no second ones."""
 
     loc: Tensor
     concentration: Tensor

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import new_activation
 from pyrovae.flows.base import Activation, check_size
 from pyrovae.nets import MaskedMLP
 
@@ -53,7 +54,7 @@ class Told(nn.Module):
         self.aside = nn.Linear(context, widths[0], bias=False) if context else None
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [activation(), nn.Linear(before, after)]
+            layers += [new_activation("flow", activation), nn.Linear(before, after)]
         self.rest = nn.Sequential(*layers)
         for layer in [self.rest[-1]] if layers else [self.first, self.aside]:
             if layer is not None:

@@ -120,9 +120,7 @@ class Couplings(Layered):
 
 
 class _Coupling(nn.Module):
-    """One layer; its last argument is a map's ``push`` or ``pull``."""
-
-    back: Tensor
+    """One layer; the last argument of its call is a map's ``push`` or ``pull``."""
 
     def __init__(
         self,
@@ -134,19 +132,26 @@ class _Coupling(nn.Module):
         activation: Activation,
     ) -> None:
         super().__init__()
-        half = dim // 2
-        parts = (slice(half), slice(half, dim)) if layer % 4 < 2 else (slice(0, dim, 2), slice(1, dim, 2))
-        self.kept: slice
-        self.moved: slice
-        self.kept, self.moved = parts if layer % 2 == 0 else parts[::-1]
-        kept, moved = torch.arange(dim)[self.kept], torch.arange(dim)[self.moved]
-        self.register_buffer("back", torch.cat((kept, moved)).argsort(), persistent=False)
+        self.halves, self.second_tells = layer % 4 < 2, layer % 2 == 1
+        first = dim // 2 if self.halves else dim - dim // 2
+        self.sizes = (first, dim - first)
+        kept, moved = self.sizes[::-1] if self.second_tells else self.sizes
         self.outputs = map.outputs
-        self.net = Told(len(kept), len(moved) * map.outputs, context, hidden, activation)
+        self.net = Told(kept, moved * map.outputs, context, hidden, activation)
 
     def forward(self, x: Tensor, context: Tensor | None, move: Callable[..., Moved]) -> Moved:
-        kept, moved = x[..., self.kept], x[..., self.moved]
+        parts = x.split(self.sizes, -1) if self.halves else (x[..., ::2], x[..., 1::2])
+        kept, moved = parts[::-1] if self.second_tells else parts
         told = self.net(kept, context).unflatten(-1, (-1, self.outputs))
         moved, log_slopes = move(moved, told)
         kept = kept.expand(*moved.shape[:-1], -1)
-        return torch.cat((kept, moved), -1).index_select(-1, self.back), log_slopes.sum(-1)
+        first, second = (moved, kept) if self.second_tells else (kept, moved)
+        joined = torch.cat((first, second), -1) if self.halves else _in_turn(first, second)
+        return joined, log_slopes.sum(-1)
+
+
+def _in_turn(even: Tensor, odd: Tensor) -> Tensor:
+    """The entries of both by turns; there may be one more of the even ones."""
+    count = odd.shape[-1]
+    pairs = torch.stack((even[..., :count], odd), -1).flatten(-2)
+    return pairs if even.shape[-1] == count else torch.cat((pairs, even[..., count:]), -1)

@@ -134,7 +134,9 @@ class Pushforward(Transform):
 
     def _shape(self, shape: Any) -> torch.Size:
         leading = () if self.context is None else self.context.shape[:-1]
-        return torch.broadcast_shapes(torch.Size(shape), (*leading, self.flow.dim))
+        shape, own = torch.Size(shape), torch.Size((*leading, self.flow.dim))
+        # The usual case by itself: to broadcast shapes costs torch as much as moving a vector.
+        return shape if shape[-len(own) :] == own else torch.broadcast_shapes(shape, own)
 
     def __repr__(self) -> str:
         return f"{type(self.flow).__name__}()"

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pyrovae.arguments import shown
 from pyrovae.errors import explain
 from pyrovae.types import Distribution
 
@@ -17,7 +18,7 @@ def check_event_dim(where: str, event_dim: int) -> int:
             explain(
                 f"heads.{where}, event_dim",
                 expected="how many dimensions make one datum, from 1 on",
-                got=repr(event_dim),
+                got=shown(event_dim),
                 remedy="Give 1 for vectors, 3 for images (C, H, W).",
             )
         )

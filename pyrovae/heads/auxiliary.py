@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import require_part
 from pyrovae.distributions import Augmented
 from pyrovae.errors import explain
 from pyrovae.heads._sizes import positive
@@ -40,6 +41,7 @@ class Auxiliary(nn.Module):
     Shapes: features ``(..., 2 k + context)`` become an event ``(d,)``.
 
     Raises:
+        TypeError: for networks or heads that can't be called.
         ValueError: for features of another size, or networks that don't fit.
 
     References:
@@ -76,8 +78,13 @@ class Auxiliary(nn.Module):
     ) -> None:
         super().__init__()
         positive("Auxiliary", dim=dim, auxiliary=auxiliary)
-        if context:
+        if context != 0:
             positive("Auxiliary", context=context)
+        for role, part in (("net", net), ("reverse", reverse)):
+            require_part(f"heads.Auxiliary, {role}", part, "a network", f"{role}=nets.MLP(...), say")
+        for role, made in (("head", head), ("reverse_head", reverse_head)):
+            if made is not None:
+                require_part(f"heads.Auxiliary, {role}", made, "a head", f"{role}=heads.Normal()")
         self.dim, self.auxiliary, self.context = dim, auxiliary, context
         self.net, self.reverse = net, reverse
         self.head = Normal() if head is None else head

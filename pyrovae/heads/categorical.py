@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pyro.distributions as dist
 from torch import Tensor
 
-from pyrovae.distributions import GridCategorical
+from pyrovae.distributions import GridCategorical, LogitCategorical
 from pyrovae.distributions._supports import check_levels
 from pyrovae.errors import explain
 from pyrovae.heads._outputs import check_event_dim, joined, per_entry
@@ -60,7 +59,7 @@ class Categorical:
     def __call__(self, t: Tensor) -> Distribution:
         of = f"{self.categories} logits"
         logits = per_entry("Categorical", t, self.categories, event_dim=self.event_dim, of=of)
-        return joined(dist.Categorical(logits=logits), self.event_dim)
+        return joined(LogitCategorical(logits), self.event_dim)
 
     def __repr__(self) -> str:
         return f"Categorical(categories={self.categories}, event_dim={self.event_dim})"

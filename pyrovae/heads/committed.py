@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from pyrovae.arguments import is_positive, shown
 from pyrovae.distributions import LogScaleNormal
 from pyrovae.errors import explain
 from pyrovae.heads._outputs import check_event_dim, joined, parts
@@ -75,12 +76,12 @@ class CommittedNormal:
     """
 
     def __init__(self, rate: float, event_dim: int = 1) -> None:
-        if isinstance(rate, bool) or not (rate > 0 and math.isfinite(rate)):
+        if not is_positive(rate):
             raise ValueError(
                 explain(
                     "rate",
                     expected="a positive number of nats per datum",
-                    got=repr(rate),
+                    got=shown(rate),
                     remedy="Try 1.0; without a rate to keep it is heads.normal.",
                 )
             )

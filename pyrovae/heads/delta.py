@@ -6,6 +6,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from pyrovae.errors import explain
+from pyrovae.heads._outputs import check_event_dim
 from pyrovae.heads._vectors import entries
 from pyrovae.types import Distribution
 
@@ -31,7 +32,7 @@ class Delta:
         event ``(C, H, W)``.
 
     Raises:
-        ValueError: for an output of fewer dimensions than an event has.
+        ValueError: for an event_dim that isn't positive, an output of fewer dimensions than an event has.
 
     References:
         Ghosh, Sajjadi, Vergari, Black and Schölkopf, 2020, From Variational to Deterministic Autoencoders,
@@ -45,7 +46,7 @@ class Delta:
     """
 
     def __init__(self, event_dim: int = 1) -> None:
-        self.event_dim = event_dim
+        self.event_dim = check_event_dim("Delta", event_dim)
 
     def features(self, d: int) -> int:
         """How many network outputs make an event of first dimension d."""

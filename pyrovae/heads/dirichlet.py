@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pyro.distributions as dist
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from pyrovae.arguments import is_positive, shown
 from pyrovae.errors import explain
 from pyrovae.heads._vectors import entries, last, misfit
 from pyrovae.types import Distribution
@@ -46,12 +45,12 @@ class Dirichlet:
     event_dim = 1
 
     def __init__(self, least: float = 0.01) -> None:
-        if isinstance(least, bool) or not (least > 0 and math.isfinite(least)):
+        if not is_positive(least):
             raise ValueError(
                 explain(
                     "heads.Dirichlet, least",
                     expected="a positive number",
-                    got=repr(least),
+                    got=shown(least),
                     remedy="Try 0.01.",
                 )
             )

@@ -9,6 +9,7 @@ import pyro.distributions as dist
 from torch import Tensor, nn
 from torch.distributions import Transform
 
+from pyrovae.arguments import is_part, require_part, shown
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -45,6 +46,7 @@ class Flowed(nn.Module):
         flow's ``dim``.
 
     Raises:
+        TypeError: for what is no head, or no flow.
         ValueError: for features of another size, and a head whose events are no vectors of the flow's size.
 
     References:
@@ -66,6 +68,16 @@ class Flowed(nn.Module):
 
     def __init__(self, head: Head, flow: ContextualFlow) -> None:
         super().__init__()
+        require_part("heads.Flowed, head", head, "a head", "heads.Flowed(heads.Normal(), flow)")
+        if not (is_part(flow) and hasattr(flow, "dim") and hasattr(flow, "context")):
+            raise TypeError(
+                explain(
+                    "heads.Flowed, flow",
+                    expected="a flow, with dim and context",
+                    got=shown(flow),
+                    remedy="Take one of pyrovae.flows, as flows.IAF(8, context=16).",
+                )
+            )
         if getattr(head, "event_dim", 1) != 1:
             raise ValueError(
                 explain(

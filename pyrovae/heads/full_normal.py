@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import pyro.distributions as dist
 from torch import Tensor
 from torch.nn.functional import pad
 
+from pyrovae import distributions
 from pyrovae.heads._vectors import entries, last, misfit
 from pyrovae.types import Distribution
 
@@ -62,9 +62,8 @@ class FullNormal:
                 "Give the network features(d) outputs: 2, 5, 9, 14, 20, ... for d = 1, 2, 3, 4, 5, ...",
             )
         loc, log_variance, below = t.split([d, d, d * (d - 1) // 2], -1)
-        return dist.MultivariateNormal(
-            loc, scale_tril=_strictly_lower(below, d) + (0.5 * log_variance).exp().diag_embed()
-        )
+        factor = _strictly_lower(below, d) + (0.5 * log_variance).exp().diag_embed()
+        return distributions.FullNormal(loc, factor)
 
     def __repr__(self) -> str:
         return "FullNormal()"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pyro.distributions as dist
 from torch import Tensor
 
+from pyrovae import distributions
 from pyrovae.heads._sizes import positive
 from pyrovae.heads._vectors import entries, last, misfit
 from pyrovae.types import Distribution
@@ -67,8 +67,7 @@ class LowRankNormal:
                 "Give the network features(d) outputs.",
             )
         loc, log_variance, factor = t.split([d, d, d * self.rank], -1)
-        factor = factor.unflatten(-1, (d, self.rank)) * (0.5 * log_variance).exp().unsqueeze(-1)
-        return dist.LowRankMultivariateNormal(loc, factor, log_variance.exp())
+        return distributions.LowRankNormal(loc, 0.5 * log_variance, factor.unflatten(-1, (d, self.rank)))
 
     def __repr__(self) -> str:
         return f"LowRankNormal(rank={self.rank})"

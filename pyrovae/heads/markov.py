@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyrovae.arguments import new_activation, require_part
 from pyrovae.distributions.markov import MarkovChain
 from pyrovae.errors import explain
 from pyrovae.heads.normal import Normal
@@ -77,10 +78,11 @@ class Markov(nn.Module):
                 )
         self.dim, self.hidden, self.activation = dim, hidden, activation
         chosen: Any = Normal() if head is None else head
+        require_part("heads.Markov, head", chosen, "a head", "heads.Markov(2, 32, head=heads.Normal())")
         self.head: Head = chosen
         self.first = nn.Linear(hidden, chosen.features(dim))
         self.before = nn.Linear(dim, hidden)
-        self.squash = activation() if activation else nn.Identity()
+        self.squash = nn.Identity() if activation is None else new_activation("heads.Markov", activation)
         self.readout = nn.Linear(hidden, chosen.features(dim))
 
     def features(self, d: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.distributions import FittedNormal
 from pyrovae.distributions.missing import with_missing
 from pyrovae.distributions.unwrapping import unwrapped
@@ -58,12 +59,12 @@ class Masked(nn.Module):
 
     def __init__(self, head: Head) -> None:
         super().__init__()
-        if not callable(head):
+        if not is_part(head):
             raise TypeError(
                 explain(
                     "heads.Masked",
                     expected="a head",
-                    got=repr(head),
+                    got=shown(head),
                     remedy="Write heads.Masked(heads.Normal()), say.",
                 )
             )

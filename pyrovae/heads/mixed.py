@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pyrovae import distributions
+from pyrovae.arguments import is_part, shown
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -126,13 +127,13 @@ def _features(head: Any, width: int) -> int:
 
 
 def _check(name: str, column: Any) -> None:
-    pair = isinstance(column, Sequence) and len(column) == 2 and callable(column[0])
+    pair = isinstance(column, Sequence) and len(column) == 2 and is_part(column[0])
     if not pair or not hasattr(column[0], "features"):
         raise TypeError(
             explain(
                 f"heads.Mixed, column {name!r}",
                 expected="a pair (head, width), the head with a method features(d)",
-                got=repr(column),
+                got=shown(column),
                 remedy=f"Write Mixed({name}=(heads.Normal(), 1)).",
             )
         )

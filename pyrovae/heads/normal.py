@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_positive, shown
 from pyrovae.distributions import LogScaleNormal
 from pyrovae.errors import explain
 from pyrovae.heads._outputs import check_event_dim, entries, joined, parts
@@ -93,9 +94,9 @@ class IsotropicNormal(nn.Module):
 
     def __init__(self, scale: float = 1.0, *, learn: bool = True, event_dim: int = 1) -> None:
         super().__init__()
-        if not (scale > 0 and math.isfinite(scale)):
+        if not is_positive(scale):
             raise ValueError(
-                explain("scale", expected="a positive number", got=repr(scale), remedy="Try 1.0.")
+                explain("scale", expected="a positive number", got=shown(scale), remedy="Try 1.0.")
             )
         self.scale, self.learn = scale, learn
         self.event_dim = check_event_dim("IsotropicNormal", event_dim)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_positive, shown
 from pyrovae.distributions import FittedNormal, LogScaleNormal
 from pyrovae.errors import explain
 from pyrovae.heads._outputs import check_event_dim, entries, joined
@@ -71,21 +70,21 @@ class OptimalNormal(nn.Module):
 
     def __init__(self, *, momentum: float = 0.1, least: float = 1e-3, event_dim: int = 1) -> None:
         super().__init__()
-        if isinstance(momentum, bool) or not 0 < momentum <= 1:
+        if not (is_positive(momentum) and momentum <= 1):
             raise ValueError(
                 explain(
                     "heads.OptimalNormal, momentum",
                     expected="a weight in (0, 1]",
-                    got=repr(momentum),
+                    got=shown(momentum),
                     remedy="Try 0.1.",
                 )
             )
-        if isinstance(least, bool) or not (least > 0 and math.isfinite(least)):
+        if not is_positive(least):
             raise ValueError(
                 explain(
                     "heads.OptimalNormal, least",
                     expected="a positive scale",
-                    got=repr(least),
+                    got=shown(least),
                     remedy="Try 1e-3, a quarter of a gray level of bytes in [0, 1].",
                 )
             )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrovae import distributions
+from pyrovae.arguments import is_positive, shown
 from pyrovae.errors import explain
 from pyrovae.heads._vectors import entries, last, misfit
 from pyrovae.types import Distribution
@@ -20,12 +21,12 @@ class _Relaxed(nn.Module):
 
     def __init__(self, temperature: float, learn: bool) -> None:
         super().__init__()
-        if isinstance(temperature, bool) or not (temperature > 0 and math.isfinite(temperature)):
+        if not is_positive(temperature):
             raise ValueError(
                 explain(
                     f"heads.{type(self).__name__}, temperature",
                     expected="a positive number",
-                    got=repr(temperature),
+                    got=shown(temperature),
                     remedy="Try 0.5: the lower, the closer to a choice, and the steeper the gradients.",
                 )
             )

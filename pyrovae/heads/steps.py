@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -39,12 +40,12 @@ class Steps(nn.Module):
 
     def __init__(self, head: Head) -> None:
         super().__init__()
-        if not callable(head):
+        if not is_part(head):
             raise TypeError(
                 explain(
                     "Steps",
                     expected="a head",
-                    got=repr(head),
+                    got=shown(head),
                     remedy="Write Steps(pyrovae.heads.normal), say.",
                 )
             )

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_positive, shown
 from pyrovae.distributions import LogScaleStudentT
 from pyrovae.errors import explain
 from pyrovae.heads._outputs import check_event_dim, joined, parts
@@ -54,12 +55,12 @@ class StudentT(nn.Module):
 
     def __init__(self, df: float = 4.0, *, learn: bool = False, event_dim: int = 1) -> None:
         super().__init__()
-        if isinstance(df, bool) or not (df > 0 and math.isfinite(df)):
+        if not is_positive(df):
             raise ValueError(
                 explain(
                     "heads.StudentT, df",
                     expected="a positive number of degrees of freedom",
-                    got=repr(df),
+                    got=shown(df),
                     remedy="Try 4.0; for a normal it is heads.Normal.",
                 )
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from pyrovae.arguments import new_activation
 from pyrovae.errors import explain
 
 Activation = Callable[[], nn.Module]
@@ -51,7 +52,7 @@ class ConvEncoder(nn.Module):
         for width in self.channels:
             layers += [nn.Conv2d(incoming, width, 3, stride=2, padding=1)]
             layers += [_ResidualBlock(width, activation) for _ in range(residual)]
-            layers += [activation()]
+            layers += [new_activation("ConvEncoder", activation)]
             incoming = width
         height, width = sizes[-1]
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(incoming * height * width, out_features))
@@ -111,7 +112,7 @@ class ConvDecoder(nn.Module):
         ]
         for i, (width, wider) in enumerate(zip(self.channels, outgoing, strict=True)):
             layers += [_ResidualBlock(width, activation) for _ in range(residual)]
-            layers += [activation()]
+            layers += [new_activation("ConvDecoder", activation)]
             # A kernel of 4 with stride 2 covers every output pixel equally often: no checkerboard.
             odd = tuple(target - 2 * size for size, target in zip(sizes[i], sizes[i + 1], strict=True))
             layers += [_Doubling(width, wider, odd)]
@@ -138,9 +139,9 @@ class _ResidualBlock(nn.Module):
     def __init__(self, channels: int, activation: Activation = nn.ReLU) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            activation(),
+            new_activation("residual block", activation),
             nn.Conv2d(channels, channels, 3, padding=1),
-            activation(),
+            new_activation("residual block", activation),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import is_part, shown
 from pyrovae.errors import explain
 
 
@@ -43,13 +44,22 @@ class Filled(nn.Module):
 
     def __init__(self, net: nn.Module, event_dim: int = 1) -> None:
         super().__init__()
-        if not callable(net):
+        if not is_part(net):
             raise TypeError(
                 explain(
                     "nets.Filled",
                     expected="a network",
-                    got=repr(net),
+                    got=shown(net),
                     remedy="Write nets.Filled(nets.MLP(2 * d, ...)).",
+                )
+            )
+        if isinstance(event_dim, bool) or not isinstance(event_dim, int) or event_dim < 1:
+            raise ValueError(
+                explain(
+                    "nets.Filled, event_dim",
+                    expected="how many dimensions make one datum, from 1 on",
+                    got=shown(event_dim),
+                    remedy="Give 1 for vectors, 3 for images (C, H, W).",
                 )
             )
         self.net, self.event_dim = net, event_dim

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pyrovae.covariates import one_hot
 from pyrovae.errors import explain
 
 
@@ -48,7 +49,7 @@ class Joined(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         if self.classes is not None:
-            y = _one_hot(y, self.classes)
+            y = one_hot("Joined", y, self.classes)
         if y.ndim < 2:
             raise ValueError(
                 explain(
@@ -63,17 +64,3 @@ class Joined(nn.Module):
         joined = torch.cat([x.expand(*batch, x.shape[-1]), y.expand(*batch, y.shape[-1])], -1)
         output: Tensor = self.net(joined)
         return output
-
-
-def _one_hot(y: Tensor, classes: int) -> Tensor:
-    if y.is_floating_point() or y.ndim > 1:
-        raise ValueError(
-            explain(
-                "Joined, y",
-                expected="integer labels of shape (n,)",
-                got=f"{str(y.dtype).removeprefix('torch.')} of shape {tuple(y.shape)}",
-                remedy="Pass y.long(), or one-hot vectors to a Joined(net) without classes.",
-            )
-        )
-    # Not torch's one_hot, which reads the labels' values and so can't be captured.
-    return y[..., None] == torch.arange(classes, device=y.device)

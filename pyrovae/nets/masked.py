@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyrovae.arguments import new_activation
 from pyrovae.errors import explain
 
 
@@ -77,7 +78,7 @@ class MaskedMLP(nn.Module):
         between = [lowest + torch.arange(width) * (dim - lowest) // width for width in self.hidden]
         layers: list[Any] = []
         for before, after in pairwise([start, *between, end]):
-            layers += [_MaskedLinear(after.unsqueeze(-1) >= before), activation()]
+            layers += [_MaskedLinear(after.unsqueeze(-1) >= before), new_activation("MaskedMLP", activation)]
         self.first, self.rest = layers[0], nn.Sequential(*layers[1:-1])
         narrow = any(width < dim - lowest for width in self.hidden)
         self.direct = _MaskedLinear(end.unsqueeze(-1) >= start) if narrow else None

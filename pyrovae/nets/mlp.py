@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from pyrovae.arguments import new_activation
 from pyrovae.errors import explain
 
 
@@ -45,7 +46,7 @@ class MLP(nn.Module):
         self.widths, self.activation = widths, activation
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), activation()]
+            layers += [nn.Linear(inputs, outputs), new_activation("MLP", activation)]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pyrovae.covariates import one_hot
 from pyrovae.errors import explain
 from pyrovae.types import Distribution, Head
 
@@ -54,21 +55,10 @@ class Conditional(nn.Module):
         self.net, self.head, self.classes = net, head, classes
 
     def forward(self, y: Tensor) -> Distribution:
-        return self.head(self.net(y if self.classes is None else self._one_hot(y, self.classes)))
-
-    def _one_hot(self, y: Tensor, classes: int) -> Tensor:
-        if y.is_floating_point() or y.ndim > 1:
-            raise ValueError(
-                explain(
-                    "priors.Conditional, y",
-                    expected="integer labels of shape (n,)",
-                    got=f"{str(y.dtype).removeprefix('torch.')} of shape {tuple(y.shape)}",
-                    remedy="Pass y.long(), or numbers (n, c) to a Conditional without classes.",
-                )
-            )
-        # Not torch's one_hot, which reads the labels' values and so can't be captured.
-        dtype = next((p.dtype for p in self.net.parameters()), torch.get_default_dtype())
-        return (y[..., None] == torch.arange(classes, device=y.device)).to(dtype)
+        if self.classes is not None:
+            dtype = next((p.dtype for p in self.net.parameters()), torch.get_default_dtype())
+            y = one_hot("priors.Conditional", y, self.classes).to(dtype)
+        return self.head(self.net(y))
 
     def extra_repr(self) -> str:
         return "" if self.classes is None else f"classes={self.classes}"

@@ -192,5 +192,5 @@ def _config(
             "transform": describe_or_none(train.transform),
         },
         "device": str(device),
-        "parameters": sum(p.numel() for p in run.parameters.unconstrained().values()),
+        "parameters": sum({id(p): p.numel() for p in run.parameters.unconstrained().values()}.values()),
     }

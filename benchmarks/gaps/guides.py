@@ -1,0 +1,112 @@
+"""Every guide that fits one real latent vector, each composed from the same encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from pyro.infer.autoguide import AutoNormal
+from torch import nn
+
+from pyrovae import flows, guides, heads, nets
+
+CONTEXT = 16
+"""The numbers that an encoder tells a flow's every layer."""
+
+
+class Setting(NamedTuple):
+    """What a guide is made for.
+
+    Attributes:
+        model: the generative program.
+        inputs, dim: the sizes of x and of z.
+        hidden: the widths of the encoder's hidden layers.
+        num_data: how many data a guide with rows of its own has.
+    """
+
+    model: Any
+    inputs: int
+    dim: int
+    hidden: tuple[int, ...]
+    num_data: int
+
+    def amortized(self, head: Any) -> Any:
+        """The encoder with a head: of all that is amortized only its last layer differs."""
+        net = nets.MLP(self.inputs, *self.hidden, head.features(self.dim), activation=nn.SiLU)
+        return guides.Amortized(z=(net, head))
+
+    def flowed(self, flow: Callable[..., Any]) -> Any:
+        """The encoder with a diagonal normal that a flow moves."""
+        return self.amortized(heads.Flowed(heads.normal, flow(self.dim, context=CONTEXT)))
+
+    def auxiliary(self, gain: float = 1.0) -> Any:
+        """The encoder with as many auxiliary variables as latents; ``gain`` is how loudly z first hears them."""
+        net, reverse = (
+            nets.MLP(self.dim + CONTEXT, 64, heads.normal.features(self.dim), activation=nn.SiLU)
+            for _ in range(2)
+        )
+        with torch.no_grad():
+            net.layers[0].weight[:, : self.dim] *= gain
+        return self.amortized(heads.Auxiliary(self.dim, self.dim, net, reverse, context=CONTEXT))
+
+    def per_datum(self, head: Any) -> Any:
+        """Features of its own for each datum, without an encoder."""
+        return guides.PerDatum(self.num_data, z=(head.features(self.dim), head))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A guide of the table.
+
+    Attributes:
+        make: from a setting, a guide of fresh weights.
+        given: what it is trained on and called with: "data", or "rows", the test data's own, called with their
+            index, or "whole", the test data at once and nothing else.
+        learning_rate: of Adam, at the start.
+    """
+
+    name: str
+    make: Callable[[Setting], Any]
+    given: str = "data"
+    learning_rate: float = 5e-3
+
+
+def _flow(name: str) -> Row:
+    return Row(f"flow: {name}", lambda setting: setting.flowed(getattr(flows, name)))
+
+
+DIAGONAL = Row("diagonal normal", lambda setting: setting.amortized(heads.normal))
+
+ROWS = [
+    DIAGONAL,
+    Row("FullNormal", lambda setting: setting.amortized(heads.FullNormal())),
+    Row("LowRankNormal(1)", lambda setting: setting.amortized(heads.LowRankNormal(1))),
+    Row("NormalMixture(4)", lambda setting: setting.amortized(heads.NormalMixture(4))),
+    *map(
+        _flow, ("Planar", "Sylvester", "IAF", "MAF", "RealNVP", "NeuralSpline", "AutoregressiveSpline")
+    ),
+    Row("Auxiliary", lambda setting: setting.auxiliary()),
+    Row("Auxiliary, heard from the start", lambda setting: setting.auxiliary(5.0)),
+    Row(
+        "Hamiltonian",
+        lambda setting: guides.Hamiltonian(
+            setting.amortized(heads.normal), setting.model, dim=setting.dim, step_size=0.02
+        ),
+    ),
+    Row(
+        "SemiAmortized",
+        lambda setting: guides.SemiAmortized(setting.amortized(heads.normal), setting.model),
+    ),
+    Row("PerDatum, diagonal", lambda setting: setting.per_datum(heads.normal), "rows", 3e-2),
+    Row("PerDatum, FullNormal", lambda setting: setting.per_datum(heads.FullNormal()), "rows", 3e-2),
+    Row("Pyro's AutoNormal", lambda setting: AutoNormal(setting.model), "whole", 3e-2),
+]
+
+
+def parameters(guide: Any) -> int:
+    """How many numbers are learned."""
+    return sum(p.numel() for p in guide.parameters())
+
+

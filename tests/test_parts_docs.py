@@ -10,6 +10,7 @@ import pytest
 
 import pyrovae as pv
 
+GUIDES = (Path(__file__).parent.parent / "docs" / "guides.md").read_text(encoding="utf-8")
 PAGE = (Path(__file__).parent.parent / "docs" / "parts.md").read_text(encoding="utf-8")
 
 
@@ -21,6 +22,12 @@ def test_the_code_of_the_page_prints_what_the_page_says(capsys: pytest.CaptureFi
     assert [label for label, _ in ours] == [label for label, _ in page]
     for (label, value), (_, said) in zip(ours, page, strict=True):
         assert float(value.split()[0]) == pytest.approx(float(said.split()[0]), abs=1.0), label
+
+
+def test_the_heads_of_the_page_of_guides_are_built_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    ((code, printed),) = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", GUIDES, re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize(

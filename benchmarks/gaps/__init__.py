@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/guide_gaps.py``: posteriors that are known, the guides, their gaps and their costs."""
+"""The parts of ``benchmarks/guide_gaps.py``: known posteriors, the guides, their gaps and costs."""

@@ -52,7 +52,9 @@ def large(num_data: int = 128) -> tuple[Setting, Tensor]:
     torch.manual_seed(0)
     decoder = pv.nets.MLP(DEEP, WIDTH, WIDTH, PIXELS)
     model = pv.models.VAE(pv.priors.StandardNormal(DEEP), decoder, pv.heads.bernoulli)
-    return Setting(model, PIXELS, DEEP, (WIDTH, WIDTH), num_data), (torch.rand(num_data, PIXELS) < 0.2).float()
+    return Setting(model, PIXELS, DEEP, (WIDTH, WIDTH), num_data), (
+        torch.rand(num_data, PIXELS) < 0.2
+    ).float()
 
 
 def costs(rows: list[Row], place: tuple[Setting, Tensor], *, rounds: int, steps: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The exact evidence of each datum: by quadrature over the latent plane, and of the linear model in closed form."""
+"""The exact evidence of each datum: by quadrature over the plane of z; of the linear model in closed form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def grid(points: int = POINTS) -> Tensor:
 
 @torch.no_grad()
 def log_joint(model: Any, z: Tensor, x: Tensor) -> Tensor:
-    """log p(x, z) of every datum ``(n, 2)`` at every point ``(k, 2)``, by the program itself: ``(k, n)``, nats."""
+    """log p(x, z) of data ``(n, 2)`` at points ``(k, 2)``, by the program itself: ``(k, n)``, nats."""
     at = z.double().unsqueeze(1).expand(-1, len(x), -1)
     with pyro.validation_enabled(False):
         trace = poutine.trace(poutine.condition(model, {"z": at})).get_trace(x.double())
@@ -36,7 +36,7 @@ def log_joint(model: Any, z: Tensor, x: Tensor) -> Tensor:
 
 
 def log_evidence(model: Any, x: Tensor, *, points: int = POINTS, at_a_time: int = 8) -> Tensor:
-    """log p(x) by the trapezoidal rule, ``(n,)``, nats: exact to rounding where the ridges span two points."""
+    """log p(x) by the trapezoidal rule, ``(n,)``, nats: to rounding, where ridges span two points."""
     z = grid(points).flatten(0, 1)
     area = 2 * math.log(2 * WIDE / (points - 1))
     return torch.cat([log_joint(model, z, some).logsumexp(0) + area for some in x.split(at_a_time)])

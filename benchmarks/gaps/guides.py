@@ -42,7 +42,7 @@ class Setting(NamedTuple):
         return self.amortized(heads.Flowed(heads.normal, flow(self.dim, context=CONTEXT)))
 
     def auxiliary(self, gain: float = 1.0) -> Any:
-        """The encoder with as many auxiliary variables as latents; ``gain`` is how loudly z first hears them."""
+        """The encoder with an auxiliary variable for each latent; ``gain``: how loudly z first hears them."""
         net, reverse = (
             nets.MLP(self.dim + CONTEXT, 64, heads.normal.features(self.dim), activation=nn.SiLU)
             for _ in range(2)
@@ -62,8 +62,8 @@ class Row:
 
     Attributes:
         make: from a setting, a guide of fresh weights.
-        given: what it is trained on and called with: "data", or "rows", the test data's own, called with their
-            index, or "whole", the test data at once and nothing else.
+        given: what it is trained on and called with: "data"; or "rows", the test data with their index; or
+            "whole", the test data at once.
         learning_rate: of Adam, at the start.
     """
 
@@ -84,9 +84,7 @@ ROWS = [
     Row("FullNormal", lambda setting: setting.amortized(heads.FullNormal())),
     Row("LowRankNormal(1)", lambda setting: setting.amortized(heads.LowRankNormal(1))),
     Row("NormalMixture(4)", lambda setting: setting.amortized(heads.NormalMixture(4))),
-    *map(
-        _flow, ("Planar", "Sylvester", "IAF", "MAF", "RealNVP", "NeuralSpline", "AutoregressiveSpline")
-    ),
+    *map(_flow, ("Planar", "Sylvester", "IAF", "MAF", "RealNVP", "NeuralSpline", "AutoregressiveSpline")),
     Row("Auxiliary", lambda setting: setting.auxiliary()),
     Row("Auxiliary, heard from the start", lambda setting: setting.auxiliary(5.0)),
     Row(
@@ -108,5 +106,3 @@ ROWS = [
 def parameters(guide: Any) -> int:
     """How many numbers are learned."""
     return sum(p.numel() for p in guide.parameters())
-
-

@@ -73,7 +73,12 @@ PROBLEMS = {
     for problem in (
         Problem("banana", "x1 ~ N(z2 + z1² / 2, 0.1), x2 ~ N(z1, 1)", _banana, (0.1, 1.0), (0.5, 0.0)),
         Problem(
-            "bimodal", "x1 ~ N(z1², 0.5) above 1, x2 ~ N(z2, 0.5)", _bimodal, (0.5, 0.5), (1.5, 0.5), at_least=1.0
+            "bimodal",
+            "x1 ~ N(z1², 0.5) above 1, x2 ~ N(z2, 0.5)",
+            _bimodal,
+            (0.5, 0.5),
+            (1.5, 0.5),
+            at_least=1.0,
         ),
         Problem(
             "correlated", "x1 ~ N(z1 + z2, 0.08), x2 ~ N(z1 - z2, 1)", _correlated, (0.08, 1.0), (0.5, 0.0)

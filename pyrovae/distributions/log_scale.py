@@ -38,6 +38,8 @@ class LogScaleNormal(dist.Normal):
 
     arg_constraints = {"loc": constraints.real, "log_scale": constraints.real}  # noqa: RUF012
 
+    family = "Normal"
+    """What it is called where its parameters don't matter."""
     log_scale: Tensor
 
     def __init__(self, loc: Tensor, log_scale: Tensor, *, validate_args: bool | None = None) -> None:
@@ -81,6 +83,7 @@ class LogScaleLaplace(dist.Laplace):  # type: ignore[misc]
 
     arg_constraints = {"loc": constraints.real, "log_scale": constraints.real}  # noqa: RUF012
 
+    family = "Laplace"
     log_scale: Tensor
 
     def __init__(self, loc: Tensor, log_scale: Tensor, *, validate_args: bool | None = None) -> None:

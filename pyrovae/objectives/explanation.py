@@ -65,4 +65,5 @@ class Explanation(NamedTuple):
 def describe(fn: Any) -> str:
     """A distribution's name and the shape of its event, ``Normal(8)``."""
     event = ", ".join(map(str, fn.event_shape))
-    return f"{type(unwrapped(fn)).__name__}({event})"
+    base = unwrapped(fn)
+    return f"{getattr(base, 'family', type(base).__name__)}({event})"

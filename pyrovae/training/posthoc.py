@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pyrovae import randomness
+from pyrovae.arguments import shown
 from pyrovae.data import Batches
 from pyrovae.errors import explain, nearest
 from pyrovae.training.draws import Draw, forever, latents, many, split
@@ -236,7 +237,7 @@ def _check(run: Any, prior: Any, steps: int, learning_rate: float) -> None:
             explain(
                 "fit_prior, prior",
                 expected="a module with parameters to fit",
-                got=repr(prior),
+                got=shown(prior),
                 remedy="Take one of pyrovae.priors, as NormalMixture(8, components=20).",
             )
         )

@@ -27,7 +27,7 @@ _SOME = 10_000
 """From so many data pseudo-inputs are chosen."""
 
 _FEW = 10_000
-_CLOSED_FORM = "pyro.infer.TraceMeanField_ELBO"
+_CLOSED_FORM = "pyrovae.objectives.ELBO"
 _CHECKED = ("epochs", "batch_size", "seed", "clip_norm", "kl_warmup", "patience", "checkpoint_every")
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from pyrovae.cli.parts import Assignment, assign, described, split
@@ -108,9 +109,17 @@ def check(command: Command, stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def dump(command: Command, values: dict[str, Any]) -> str:
-    """Options as YAML that ``--config`` takes."""
-    text: str = make(command).dump(_namespace(values))
-    return text
+    """Options as YAML that ``--config`` takes, in the parser's order."""
+    order = [name for name in vars(make(command).get_defaults()) if values.get(name) is not None]
+    # Not the parser's own dump, which takes the descriptions inside of parts for objects and types them.
+    return yaml.safe_dump({name: _as_lists(values[name]) for name in order}, sort_keys=False)
+
+
+def _as_lists(value: Any) -> Any:
+    """Lists in place of tuples."""
+    if isinstance(value, dict):
+        return {name: _as_lists(item) for name, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def make(command: Command) -> ArgumentParser:

@@ -77,7 +77,7 @@ class MemoryBatches(Batches):
         data = self.data
         order = (
             torch.randperm(len(data), generator=generator("order", self.seed, k))
-            if self.shuffle
+            if self.shuffle and len(data) > self.batch_size  # the order within one batch means nothing
             else torch.arange(len(data))
         )
         for index in torch.split(order.to(self.device), self.batch_size):

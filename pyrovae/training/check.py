@@ -28,11 +28,13 @@ class Survey(NamedTuple):
         latents: the latent sites, in the model's order.
         nesting: how deep the plates are nested.
         supports: of the tensors that are observed as they are, the supports that no datum changes.
+        without_path: the latent sites whose draws in the guide have no gradient.
     """
 
     latents: tuple[str, ...]
     nesting: int
     supports: tuple[Support, ...]
+    without_path: tuple[str, ...]
 
 
 def survey(model: Program, guide: Program, batch: Batch) -> Survey:
@@ -75,7 +77,12 @@ def survey(model: Program, guide: Program, batch: Batch) -> Survey:
     latents = tuple(name for name, site in model_sites.items() if not site["is_observed"])
     frames = [f for s in (*guide_sites.values(), *model_sites.values()) for f in s["cond_indep_stack"]]
     nesting = max((-frame.dim for frame in frames if frame.dim is not None), default=0)
-    return Survey(latents, nesting, tuple(supports_of(observed, batch)))
+    without_path = tuple(name for name in latents if name in guide_sites and not _has_path(guide_sites[name]))
+    return Survey(latents, nesting, tuple(supports_of(observed, batch)), without_path)
+
+
+def _has_path(site: Any) -> bool:
+    return bool(getattr(site["fn"], "has_rsample", False))
 
 
 def datum_scale(model: Program, batch: Batch) -> float:

@@ -85,6 +85,23 @@ def check_loss(loss: Any, *, warmup: bool) -> None:
         )
 
 
+def check_paths(loss: Any, without: tuple[str, ...]) -> None:
+    """Refuses the mean-field ELBO of a guide that it would train by its KL terms alone.
+
+    Raises:
+        ValueError: by site, for draws that have no gradient.
+    """
+    if without and isinstance(loss, TraceMeanField_ELBO):
+        raise ValueError(
+            explain(
+                f"guide, site {without[0]!r}",
+                expected=f"draws with a gradient, under {type(loss).__name__}",
+                got="a distribution without rsample, that the likelihood would teach nothing",
+                remedy="Take pyrovae.objectives.ELBO(), or Trace_ELBO().",
+            )
+        )
+
+
 def unweighted(loss: Any) -> Any:
     """The objective of validation: the given loss if it is an ELBO, otherwise a Monte Carlo ELBO."""
     if isinstance(loss, Objective):

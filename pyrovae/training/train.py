@@ -14,10 +14,11 @@ from pyrovae import randomness
 from pyrovae.data import Batches, Splits, as_batches
 from pyrovae.engine.optimiser import Optim, Optimiser
 from pyrovae.objectives import Objective
+from pyrovae.training.auto_guides import check_rows
 from pyrovae.training.check import Survey, survey
 from pyrovae.training.fitted import Fit
 from pyrovae.training.folder import describe_or_none, facts
-from pyrovae.training.objective import check_loss, with_plates
+from pyrovae.training.objective import check_loss, check_paths, with_plates
 from pyrovae.training.parameters import Parameters, bound, networks, takes_missing
 from pyrovae.training.recorder import Recorder
 from pyrovae.training.session import Session, keep_best
@@ -116,6 +117,7 @@ def fit(
     with randomness.isolated(place), run.parameters.active():
         pyro.set_rng_seed(seed)
         found = _look(run, train, held_out)
+        check_paths(loss, found.without_path)
         loss = with_plates(loss, found.nesting)
         if isinstance(loss, Objective):
             if train.steps:
@@ -155,6 +157,7 @@ def _look(run: Fit, train: Batches, held_out: Batches | None) -> Survey:
     first = run.arguments(train.first())
     with run.evaluating(), torch.enable_grad():
         found = survey(run.model, run.guide, first)
+    check_rows(run, train, first)
     for batches in (train, held_out):
         if batches is not None and batches.in_memory and found.supports:
             with randomness.isolated(run.device):

@@ -17,6 +17,10 @@ from pyrovae.errors import explain, nearest
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+class MissingOption(ValueError):
+    """A part can't be made: nobody has said yet what one of its arguments is."""
+
+
 def merge(default: Any, given: Any, references: References) -> Any:
     """A description with the user's changes: a new class keeps the default's options that it takes too.
 
@@ -138,7 +142,7 @@ def call(thing: Callable[..., Any], given: dict[str, Any], where: str) -> Any:
     """Calls a constructor with arguments by name, the variadic ones included.
 
     Raises:
-        ValueError: when an argument is missing.
+        MissingOption: when an argument is missing.
     """
     positional: list[Any] = []
     named: dict[str, Any] = {}
@@ -149,7 +153,7 @@ def call(thing: Callable[..., Any], given: dict[str, Any], where: str) -> Any:
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             named |= given.pop(name, {})
         elif parameter.default is inspect.Parameter.empty and name not in given:
-            raise ValueError(
+            raise MissingOption(
                 explain(
                     f"--{where}.{name}",
                     expected=f"a value: {getattr(thing, '__qualname__', thing)} needs it",

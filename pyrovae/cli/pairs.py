@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyrovae.cli.building import build, filled, merge
+from pyrovae.cli.building import MissingOption, build, filled, merge
 from pyrovae.cli.datasets import Facts
 from pyrovae.cli.options import PartOptions, SizeOptions
 from pyrovae.cli.parts import described
@@ -40,7 +40,7 @@ def resolve(
     given, own = _folded(parts)
     shape, event_dim = list(facts.shape), len(facts.shape)
     size = prod(shape)
-    latent = min(50, max(2, size // 8)) if sizes.latent is None else sizes.latent
+    latent = _latent(sizes, size)
     prior = merge(_part("priors.StandardNormal", dim=latent), given["prior"], references)
     latent = _width(filled(prior, {"dim": latent}, references), references) or latent
     head = "heads.Bernoulli" if facts.binary else "heads.IsotropicNormal"
@@ -149,11 +149,28 @@ def _folded(parts: PartOptions) -> tuple[dict[str, Any], Any]:
     return given, own
 
 
+def _latent(sizes: SizeOptions, size: int) -> int:
+    """The latent dimensions that are asked for, or as many as suit data of a size."""
+    if sizes.latent is None:
+        return min(50, max(2, size // 8))
+    if sizes.latent < 1:
+        raise ValueError(
+            explain("--latent", expected="1 or more dimensions", got=str(sizes.latent), remedy="Try 8.")
+        )
+    return sizes.latent
+
+
 def _width(prior: dict[str, Any], references: References) -> int | None:
     """The latent dimensions of a prior, None where it doesn't say."""
     try:
-        shape = build(prior, references, "prior")().event_shape
-    except Exception:  # it waits for its encoder, or is none: what comes of that is said when it is made
+        made = build(prior, references, "prior")
+    except (
+        MissingOption
+    ):  # it waits for its encoder; what is missing after that is said when the model is made
+        return None
+    try:
+        shape = made().event_shape
+    except Exception:  # it reads covariates, or is no prior: what comes of that is said by fit's first look
         return None
     return int(shape[0]) if len(shape) == 1 else None
 

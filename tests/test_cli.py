@@ -60,7 +60,7 @@ def test_module_is_the_command_line() -> None:
         (["fitt"], "Did you mean 'fit'?"),
         (["fit", "--epohs", "3"], "--epohs: no such option. Did you mean 'epochs'?"),
         (["fit", "--epochs", "many"], "--epochs: expected int or null, got many"),
-        (["fit", "--net", "conf"], "--net: expected one of auto, mlp, conv, got conf"),
+        (["fit", "--net", "conf"], "--net: expected one of auto, mlp, conv, recurrent, got conf"),
         (["fit", "--batch_size", "1.5"], "--batch_size"),
         (["fit", "--model.prior.dim"], "--model.prior.dim: expected a value"),
         (["fit", "--modle.prior.dim", "3"], "Did you mean 'model'?"),

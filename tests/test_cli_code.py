@@ -136,8 +136,13 @@ def evil(folder: str) -> Path:
 @pytest.mark.parametrize("path", ["evil.py:model", "evil.model", "os.system", "builtins.exec", "torch.load"])
 @pytest.mark.parametrize("where", ["model", "prior", "transform", "optim"])
 def test_what_a_folder_names_is_not_run(
-    plain: Path, path: str, where: str, capsys: pytest.CaptureFixture[str]
+    plain: Path,
+    path: str,
+    where: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.syspath_prepend(Path.cwd())
     shutil.copytree(plain, "a")
     folder = evil("a")
     hostile = {"class_path": path, "init_args": {"command": "touch mark"} if path == "os.system" else {}}

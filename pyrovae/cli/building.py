@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -15,6 +15,18 @@ from pyrovae.cli.references import References, is_reference
 from pyrovae.errors import explain, nearest
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Known(NamedTuple):
+    """What parts can be told that nobody has said.
+
+    Attributes:
+        by_name: values by the names of arguments that a part can't do without, such as ``dim``.
+        by_class: for some classes, from the options that are given to the others.
+    """
+
+    by_name: Mapping[str, Any]
+    by_class: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {}
 
 
 class MissingOption(ValueError):
@@ -45,32 +57,32 @@ def merge(default: Any, given: Any, references: References) -> Any:
     return {"class_path": path, "init_args": arguments}
 
 
-def filled(description: Any, facts: Mapping[str, Any], references: References) -> Any:
-    """A description with what its parts can't do without and nobody has said, where it is known by name.
-
-    Arguments:
-        facts: values by the names of arguments, such as ``dim``; parts among them are filled too.
+def filled(description: Any, known: Known, references: References) -> Any:
+    """A description with what its parts can't do without and nobody has said, the parts inside it likewise.
 
     Example:
-        >>> filled("pyrovae.priors.StandardNormal", {"dim": 8}, References())
+        >>> filled("pyrovae.priors.StandardNormal", Known({"dim": 8}), References())
         {'class_path': 'pyrovae.priors.StandardNormal', 'init_args': {'dim': 8}}
     """
     if isinstance(description, list | tuple):
-        return [filled(item, facts, references) for item in description]
+        return [filled(item, known, references) for item in description]
     if isinstance(description, str) and description.startswith("pyrovae.") and is_reference(description):
         thing = references.find(description)
-        return filled(described(description), facts, references) if inspect.isclass(thing) else description
+        return filled(described(description), known, references) if inspect.isclass(thing) else description
     if not is_description(description) or "class_path" not in description:
         return description
-    thing = references.find(description["class_path"])
+    path = description["class_path"]
+    thing = references.find(path)
     if not inspect.isclass(thing):
         return description
-    given = {n: filled(v, facts, references) for n, v in (description.get("init_args") or {}).items()}
+    given = {n: filled(v, known, references) for n, v in (description.get("init_args") or {}).items()}
+    if path in known.by_class:
+        given = {**known.by_class[path](given), **given}
     for name, parameter in inspect.signature(thing).parameters.items():
-        wanted = parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIADIC
-        if wanted and name not in given and name in facts:
-            given[name] = facts[name]
-    return {"class_path": description["class_path"], "init_args": given}
+        wanted = parameter.default is inspect.Parameter.empty
+        if wanted and parameter.kind is not inspect.Parameter.VAR_KEYWORD and name in known.by_name:
+            given.setdefault(name, known.by_name[name])
+    return {"class_path": path, "init_args": given}
 
 
 def build(description: Any, references: References, where: str) -> Any:

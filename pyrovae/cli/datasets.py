@@ -36,18 +36,36 @@ _MANY = 2000
 """How many data are looked at where all of them would be too many."""
 
 
+class Covariates(NamedTuple):
+    """What follows ``x`` in the data, as networks read it.
+
+    Attributes:
+        width: how many numbers a datum has of it, labels one-hot.
+        classes: how many labels there are; None where it is numbers.
+    """
+
+    width: int
+    classes: int | None
+
+
 class Facts(NamedTuple):
     """What the default model needs to know of the data.
 
     Attributes:
+        net: the kind of networks: "mlp" for vectors, "conv" for images, "recurrent" for sequences.
         shape: of a datum as the model sees it.
         image: ``(C, H, W)`` where the data are images.
         binary: whether all values are 0 or 1.
+        missing: whether some values are NaN.
+        covariates: what follows ``x``, if anything does.
     """
 
+    net: str
     shape: tuple[int, ...]
     image: tuple[int, ...] | None
     binary: bool
+    missing: bool
+    covariates: Covariates | None
 
 
 class Loaded(NamedTuple):
@@ -58,18 +76,31 @@ class Loaded(NamedTuple):
     transform: list[Any]
 
 
-def load_data(options: DataOptions, sizes: SizeOptions, seed: int, references: References) -> Loaded:
+def load_data(
+    options: DataOptions, sizes: SizeOptions, seed: int, references: References, *, missing: bool = False
+) -> Loaded:
     """The data that the options ask for.
+
+    Arguments:
+        missing: whether the model takes NaN for what is missing.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: as :func:`pyrovae.data.load`, and for an unknown transform.
     """
-    raw = load(options.data, root=options.root, splits=options.splits, seed=seed, download=options.download)
+    raw = load(
+        options.data,
+        root=options.root,
+        splits=options.splits,
+        seed=seed,
+        download=options.download,
+        missing=missing,
+    )
     shape = tuple(raw.train.shape)
     image = shape if len(shape) == 3 else None
-    conv = _is_conv(sizes.net, shape)
+    net = _kind(sizes.net, shape)
+    flatten = net == "mlp"
     steps: list[Transform] = list(steps_of(raw.train.transform))
-    if not conv and len(shape) != 1:
+    if flatten and len(shape) != 1:
         steps.append(Flatten(shape=list(shape)))
     chosen = _chosen(options.transform, raw.train)
     descriptions: list[Any] = []
@@ -77,9 +108,16 @@ def load_data(options: DataOptions, sizes: SizeOptions, seed: int, references: R
         step, description = _step(item, position, rewrapped(raw.train, steps), references)
         steps.append(step)
         descriptions.append(description)
-    splits = Splits(*(rewrapped(part, steps, flatten=not conv) for part in raw))
+    splits = Splits(*(rewrapped(part, steps, flatten=flatten) for part in raw))
     (x, *_) = take(splits.train, _MANY)
-    facts = Facts(tuple(x.shape[1:]), image, bool(((x == 0) | (x == 1)).all()))
+    facts = Facts(
+        net,
+        tuple(x.shape[1:]),
+        image,
+        binary=_is_binary(x),
+        missing=bool(x.isnan().any()),
+        covariates=_covariates(splits),
+    )
     return Loaded(splits, facts, descriptions)
 
 
@@ -89,7 +127,7 @@ def rewrapped(part: Part, steps: Sequence[Transform], **source: Any) -> Part:
     known = None if part.source is None else {**part.source, **source}
     if isinstance(part, LazyData):
         return LazyData(part.raw, chain, source=known)
-    return Data(part.x, part.y, chain, source=known)
+    return Data(part.x, part.y, chain, source=known, missing=part.missing)
 
 
 def take(part: Part, count: int, seed: int = 0) -> tuple[Tensor, ...]:
@@ -138,18 +176,43 @@ def steps_of(transform: Transform | None) -> list[Transform]:
     return list(transform.transforms) if isinstance(transform, Chain) else [transform]
 
 
-def _is_conv(net: str, shape: tuple[int, ...]) -> bool:
-    if net == "conv" and len(shape) != 3:
-        raise ValueError(
-            explain(
-                "--net conv",
-                expected="images, data of shape (C, H, W)",
-                got=f"data of shape {shape}",
-                remedy="Take --net mlp.",
+def _kind(net: str, shape: tuple[int, ...]) -> str:
+    """The kind of networks for data of a shape: the one that is asked for, or the one that suits them."""
+    wanted = {
+        "conv": (3, "images, data of shape (C, H, W)"),
+        "recurrent": (2, "sequences, data of shape (T, D)"),
+    }
+    for kind, (dims, what) in wanted.items():
+        if net == kind and len(shape) != dims:
+            raise ValueError(
+                explain(
+                    f"--net {kind}",
+                    expected=what,
+                    got=f"data of shape {shape}",
+                    remedy="Take --net mlp.",
+                )
             )
-        )
+    if net != "auto":
+        return net
     is_large = len(shape) == 3 and (shape[0] == 3 or prod(shape[1:]) > 32 * 32)
-    return net == "conv" or (net == "auto" and is_large)
+    return "conv" if is_large else "mlp"
+
+
+def _is_binary(x: Tensor) -> bool:
+    return bool(((x == 0) | (x == 1) | x.isnan()).all())
+
+
+def _covariates(splits: Splits) -> Covariates | None:
+    """What follows ``x``; labels are counted in all parts, for a rare one may be in one part alone."""
+    given = [y for part in splits if isinstance(part, Data) and (y := part.y) is not None]
+    if not given or given[0].ndim > 2:
+        return None
+    if given[0].is_floating_point():
+        return Covariates(1 if given[0].ndim == 1 else given[0].shape[1], None)
+    if given[0].ndim > 1:
+        return None
+    classes = max(int(y.max()) for y in given) + 1
+    return Covariates(classes, classes)
 
 
 def _chosen(given: Any, train: Part) -> list[Any]:
@@ -163,7 +226,7 @@ def _chosen(given: Any, train: Part) -> list[Any]:
     if any(isinstance(step, Pixels) for step in steps_of(train.transform)):
         return ["dequantize"]
     (x, *_) = take(train, _MANY)
-    return [] if bool(((x == 0) | (x == 1)).all()) else ["standardize"]
+    return [] if _is_binary(x) else ["standardize"]
 
 
 def _step(item: Any, position: int, so_far: Part, references: References) -> tuple[Transform, Any]:

@@ -79,9 +79,11 @@ def _plan(parsed: Parsed) -> Plan:
     find_device(training.device)
     references = References(words_in(parsed.given))
     data = parsed.of(DataOptions)
-    loaded = datasets.load_data(data, sizes, training.seed, references)
+    parts = parsed.of(PartOptions)
+    missing = pairs.take_missing(parts, references)
+    loaded = datasets.load_data(data, sizes, training.seed, references, missing=missing)
     print(datasets.sentence(data.data, loaded))
-    model, guide = pairs.resolve(loaded.facts, sizes, parsed.of(PartOptions), references)
+    model, guide = pairs.resolve(loaded.facts, sizes, parts, references)
     # Seeded here, after everything that may have drawn: the weights depend on the seed alone.
     pyro.set_rng_seed(training.seed)
     fresh = references.fresh()
@@ -93,7 +95,7 @@ def _plan(parsed: Parsed) -> Plan:
     few = len(loaded.splits.train) < _FEW
     epochs = (200 if few else 20) if training.epochs is None else training.epochs
     warmup = (0.0 if training.loss else epochs / 4) if training.kl_warmup is None else training.kl_warmup
-    own = (model["class_path"], guide["class_path"]) != pairs.DEFAULT
+    own = not all(program["class_path"].startswith("pyrovae.") for program in (model, guide))
     config = {
         **parsed.values,
         **dict.fromkeys(("prior", "decoder", "likelihood", "encoder", "posterior", "name", "run_dir")),

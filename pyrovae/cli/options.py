@@ -36,16 +36,18 @@ class SizeOptions:
 
     Arguments:
         latent: latent dimensions; by default an eighth of the data's, at least 2 and at most 50.
-        net: mlp (data are flattened), conv (images), or auto: conv for images of three channels or of more
-            than 32 x 32 pixels.
+        net: mlp (data are flattened), conv (images), recurrent (sequences, data of shape (T, D), of
+            which latents are sequences too), or auto: conv for images of three channels or of more than
+            32 x 32 pixels, otherwise mlp.
         hidden: the widths of an mlp's hidden layers, as in --hidden [400,200]; the decoder mirrors the
-            encoder. By default [256,256] for data of up to 256 dimensions, otherwise [200,200].
+            encoder. By default [256,256] for data of up to 256 dimensions, otherwise [200,200]; for
+            sequences [64].
         channels: the channels of a conv's stages, as in --channels [32,64].
         activation: the class path of the activation.
     """
 
     latent: int | None = None
-    net: Literal["auto", "mlp", "conv"] = "auto"
+    net: Literal["auto", "mlp", "conv", "recurrent"] = "auto"
     hidden: list[int] | None = None
     channels: list[int] | None = None
     activation: str = "torch.nn.ReLU"

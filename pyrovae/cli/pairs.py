@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,19 +12,20 @@ from torch import Tensor, nn
 
 from pyrovae.cli.building import MissingOption, build, filled, merge
 from pyrovae.cli.datasets import Facts
+from pyrovae.cli.defaults import Defaults, part
 from pyrovae.cli.options import PartOptions, SizeOptions
-from pyrovae.cli.parts import described
+from pyrovae.cli.parts import described, way_to, words_in
 from pyrovae.cli.references import References, is_reference
 from pyrovae.errors import explain, nearest
 from pyrovae.priors import VampPrior
 
-DEFAULT = ("pyrovae.models.VAE", "pyrovae.guides.Amortized")
-"""The class paths of model and guide where nothing else is said."""
+_OF_PARTS = ("pyrovae.models.VAE", "pyrovae.models.Ladder")
+"""The models that are made of the roles below."""
 
 _ROLES = ("prior", "decoder", "likelihood")
 
-_CONTEXT = 32
-"""How many features of z an autoregressive likelihood is given, where nobody says."""
+_LADDER, _MARKOV, _JOINED = "pyrovae.models.Ladder", "pyrovae.heads.Markov", "pyrovae.nets.Joined"
+_STEPS, _OF_ONE_LATENT = "pyrovae.heads.Steps", ("pyrovae.heads.GRU", "pyrovae.heads.Transformer")
 
 
 def resolve(
@@ -38,43 +40,53 @@ def resolve(
         ValueError: for parts that don't exist or don't fit.
     """
     given, own = _folded(parts)
-    shape, event_dim = list(facts.shape), len(facts.shape)
-    size = prod(shape)
-    latent = _latent(sizes, size)
-    prior = merge(_part("priors.StandardNormal", dim=latent), given["prior"], references)
-    latent = _width(filled(prior, {"dim": latent}, references), references) or latent
-    head = "heads.Bernoulli" if facts.binary else "heads.IsotropicNormal"
-    likelihood = merge(_part(head, event_dim=event_dim), given["likelihood"], references)
-    features = {"dim": size, "length": shape[0], "channels": shape[0], "context": _CONTEXT}
-    likelihood = filled(likelihood, features, references)
-    posterior = merge(_part("heads.Normal", event_dim=1), parts.posterior, references)
-    posterior = filled(posterior, {"dim": latent, "head": _part("heads.Normal")}, references)
-    for_x = _outputs(likelihood, shape, references, "likelihood")
-    for_z = _outputs(posterior, [latent], references, "posterior")
-    hidden = sizes.hidden or ([256, 256] if size <= 256 else [200, 200])
-    channels = sizes.channels or [32, 64]
-    activation = {"import": _activation(sizes.activation)}
-    if event_dim == 3:
-        outputs = [for_x, *shape[1:]]
-        decoder = _part("nets.ConvDecoder", in_features=latent, shape=outputs, channels=channels[::-1])
-        encoder = _part("nets.ConvEncoder", shape=shape, out_features=for_z, channels=channels)
+    levels = _class(parts.model) == _LADDER
+    start = Defaults(facts, sizes, {"import": _activation(sizes.activation)}, _latent(sizes, facts))
+    prior = filled(
+        merge(start.prior(levels=levels), given["prior"], references), start.of_prior(), references
+    )
+    defaults = replace(start, latent=_width(prior, references) or start.latent)
+
+    likelihood = filled(
+        _likelihood(defaults, given["likelihood"], references), defaults.of_head(), references
+    )
+    posterior = merge(defaults.posterior(), parts.posterior, references)
+    posterior = filled(posterior, defaults.of_posterior(), references)
+    for_x = _outputs(likelihood, facts.shape, defaults.entries, references, "likelihood")
+    for_z = _outputs(posterior, (defaults.latent,), defaults.latent, references, "posterior")
+
+    reads = posterior["class_path"] == _MARKOV
+    encoder = _network(
+        "encoder",
+        parts.encoder,
+        lambda more: defaults.encoder(for_z, reads_features=reads, given=more),
+        defaults,
+        references,
+    )
+    seen = prior["init_args"]["sizes"][0] if levels else defaults.latent
+    decoder = _network(
+        "decoder", given["decoder"], lambda more: defaults.decoder(seen + more, for_x), defaults, references
+    )
+    prior = filled(prior, defaults.of_prior(encoder, posterior), references)
+    encoder, posterior = (_shared(own, prior) for own in (encoder, posterior))
+    amortized = part("guides.Amortized", sites={"z": [encoder, posterior]})
+    if levels:
+        rungs = defaults.rungs(prior["init_args"]["sizes"])
+        guide = part("guides.Ladder", rungs=rungs)
     else:
-        decoder = _part("nets.MLP", widths=[latent, *hidden[::-1], for_x])
-        encoder = _part("nets.MLP", widths=[size, *hidden, for_z])
-    for net in (decoder, encoder):
-        net["init_args"]["activation"] = activation
-    decoder = merge(decoder, given["decoder"], references)
-    encoder = merge(encoder, parts.encoder, references)
-    prior = filled(prior, {"dim": latent, "encoder": encoder, "head": posterior, "shape": shape}, references)
-    vae = _part("models.VAE", prior=prior, decoder=decoder, likelihood=likelihood)
-    # A prior that is made of posteriors holds the very encoder of the guide.
-    shares = prior["init_args"].get("encoder") is encoder
-    of_guide = {"same_as": "model.prior.encoder"} if shares else encoder
-    amortized = _part("guides.Amortized", sites={"z": [of_guide, posterior]})
-    if described(parts.guide).get("class_path", amortized["class_path"]) != amortized["class_path"]:
-        # A guide of the user's may take the parts by these names.
-        amortized["init_args"] |= {"encoder": of_guide, "posterior": posterior}
-    return merge(vae, own, references), merge(amortized, parts.guide, references)
+        guide = dict(amortized)
+    if _class(parts.guide) not in (None, guide["class_path"]):
+        # A guide of another class may take the parts by these names.
+        guide["init_args"] = {**guide["init_args"], "encoder": encoder, "posterior": posterior}
+    guide = filled(merge(guide, parts.guide, references), defaults.of_guide(amortized), references)
+    vae = part("models.VAE", prior=prior, decoder=decoder, likelihood=likelihood)
+    return merge(vae, own, references), guide
+
+
+def take_missing(parts: PartOptions, references: References) -> bool:
+    """Whether a part that was given takes NaN for what is missing."""
+    named = filter(is_reference, words_in([parts.model, parts.likelihood]))
+    return any(getattr(references.find(path), "takes_missing", False) for path in named)
 
 
 def make(description: dict[str, Any], references: References, role: str) -> Any:
@@ -123,15 +135,49 @@ def _name(program: Any) -> str:
     return f"{name} {factorisation}" if factorisation else name
 
 
-def _part(path: str, **arguments: Any) -> dict[str, Any]:
-    return {"class_path": f"pyrovae.{path}", "init_args": arguments}
+def _class(given: Any) -> str | None:
+    """The class path of a part that was given, None where it isn't said."""
+    path: str | None = described(given).get("class_path")
+    return path
+
+
+def _shared(own: Any, prior: Any) -> Any:
+    """A part of the guide: where a prior is made of posteriors, the very one that the prior holds."""
+    way = way_to(own, prior, "model.prior")
+    return own if way is None else {"same_as": way}
+
+
+def _likelihood(defaults: Defaults, given: Any, references: References) -> Any:
+    """The head of the decoder; of a sequence the head that is given is one of each step."""
+    if defaults.facts.net != "recurrent":
+        return merge(defaults.likelihood(), given, references)
+    if _class(given) in _OF_ONE_LATENT:
+        raise ValueError(
+            explain(
+                "--likelihood",
+                expected="a head of one step: with --net recurrent the latent is a sequence too",
+                got=f"{_class(given)}, which is given one latent vector",
+                remedy="Leave --net recurrent out.",
+            )
+        )
+    if _class(given) == _STEPS:
+        return described(given)
+    return part("heads.Steps", head=merge(defaults.likelihood(), given, references))
+
+
+def _network(
+    role: str, given: Any, make: Callable[[int], Any], defaults: Defaults, references: References
+) -> Any:
+    """The default network, for so many more inputs where the one that is given joins covariates to them."""
+    joins = _class(given) == _JOINED
+    return merge(defaults.joined(f"--{role}", make) if joins else make(0), given, references)
 
 
 def _folded(parts: PartOptions) -> tuple[dict[str, Any], Any]:
     """The model's parts, given as ``--prior`` or ``--model.prior``; and what else is given of it."""
     given: dict[str, Any] = {role: getattr(parts, role) for role in _ROLES}
     own = parts.model
-    if isinstance(own, dict) and own.get("class_path", "pyrovae.models.VAE") == "pyrovae.models.VAE":
+    if isinstance(own, dict) and own.get("class_path", _OF_PARTS[0]) in _OF_PARTS:
         arguments = dict(own.get("init_args") or {})
         for role in _ROLES:
             inside = arguments.pop(role, None)
@@ -149,9 +195,10 @@ def _folded(parts: PartOptions) -> tuple[dict[str, Any], Any]:
     return given, own
 
 
-def _latent(sizes: SizeOptions, size: int) -> int:
-    """The latent dimensions that are asked for, or as many as suit data of a size."""
+def _latent(sizes: SizeOptions, facts: Facts) -> int:
+    """The latent dimensions that are asked for, or as many as suit the data; of a sequence, of a step's."""
     if sizes.latent is None:
+        size = facts.shape[-1] if facts.net == "recurrent" else prod(facts.shape)
         return min(50, max(2, size // 8))
     if sizes.latent < 1:
         raise ValueError(
@@ -161,31 +208,33 @@ def _latent(sizes: SizeOptions, size: int) -> int:
 
 
 def _width(prior: dict[str, Any], references: References) -> int | None:
-    """The latent dimensions of a prior, None where it doesn't say."""
+    """The latent dimensions of a prior, of a sequence those of a step, None where it doesn't say."""
     try:
         made = build(prior, references, "prior")
     except (
         MissingOption
-    ):  # it waits for its encoder; what is missing after that is said when the model is made
+    ):  # it waits for its encoder; what is missing even then is said when the model is made
         return None
     try:
         shape = made().event_shape
     except Exception:  # it reads covariates, or is no prior: what comes of that is said by fit's first look
         return None
-    return int(shape[0]) if len(shape) == 1 else None
+    return int(shape[-1]) if len(shape) in (1, 2) else None
 
 
-def _outputs(head: dict[str, Any], shape: list[int], references: References, where: str) -> int:
-    """How many network outputs a head wants along the first dimension of an event of a shape."""
+def _outputs(
+    head: dict[str, Any], shape: Sequence[int], entries: int, references: References, where: str
+) -> int:
+    """How many network outputs a head wants for its entries, of an event of a shape."""
     made = build(head, references, where)
     if hasattr(made, "features"):
-        return int(made.features(shape[0]))
+        return int(made.features(entries))
     for times in (1, 2, 3):  # a head of the user's need not say it
         try:
             found = made(torch.zeros(1, times * shape[0], *shape[1:])).event_shape
         except Exception:  # it does not take so many
             continue
-        if list(found) == shape:
+        if tuple(found) == tuple(shape):
             return times * shape[0]
     raise ValueError(
         explain(

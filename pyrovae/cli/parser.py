@@ -9,12 +9,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+from jsonargparse import (
+    ArgumentParser,
+    DefaultHelpFormatter,
+    Namespace,
+    get_loader,
+    set_loader,
+    set_parsing_settings,
+)
 
-from pyrovae.cli.parts import Assignment, assign, described, split
+from pyrovae.cli.parts import Assignment, assign, described, sealed, split, unsealed
 from pyrovae.errors import nearest
 
 O = TypeVar("O")  # noqa: E741 (one letter, as type variables are)
+
+_MODE = "sealed yaml"
+"""How values and configurations are read: of a description jsonargparse would import the class."""
 
 _TRUTHS = {"true", "false", "yes", "no"}
 
@@ -91,7 +101,7 @@ def parse(command: Command, words: Sequence[str]) -> Parsed:
     except (ValueError, TypeError) as error:
         raise UsageError(f"{error}\nSee pyrovae {command.name} --help.") from error
     if wanted:
-        print(parser.dump(_namespace(values), skip_default="skip_default" in wanted[0]), end="")
+        print(_printed(parser, values, skip_default="skip_default" in wanted[0]), end="")
         raise Finished(0)
     return Parsed(command, values, given)
 
@@ -103,15 +113,15 @@ def check(command: Command, stored: dict[str, Any]) -> dict[str, Any]:
         ValueError: for what the command does not take.
     """
     try:
-        return make(command).parse_object(stored, defaults=False).as_dict()
+        found = make(command).parse_object(sealed(stored), defaults=False).as_dict()
     except UsageError as error:
         raise ValueError(str(error)) from error
+    return {name: unsealed(value) for name, value in found.items()}
 
 
 def dump(command: Command, values: dict[str, Any]) -> str:
     """Options as YAML that ``--config`` takes, in the parser's order."""
     order = [name for name in vars(make(command).get_defaults()) if values.get(name) is not None]
-    # Not the parser's own dump, which takes the descriptions inside of parts for objects and types them.
     return yaml.safe_dump({name: _as_lists(values[name]) for name in order}, sort_keys=False)
 
 
@@ -125,9 +135,11 @@ def _as_lists(value: Any) -> Any:
 def make(command: Command) -> ArgumentParser:
     """The parser of a command."""
     set_parsing_settings(docstring_parse_style=_google())
+    set_loader(_MODE, lambda text: sealed(get_loader("yaml")(text)), (yaml.YAMLError,))
     usage = f"pyrovae {command.name} {'RUN ' if command.takes_run else ''}[OPTIONS]"
     parser = _Parser(
         prog=f"pyrovae {command.name}",
+        parser_mode=_MODE,
         usage=usage,
         description=command.description,
         epilog=command.epilog,
@@ -194,12 +206,18 @@ def _plainly(what: str) -> str:
 def _read(
     parser: ArgumentParser, words: list[str], assignments: list[Assignment], defaults: bool
 ) -> dict[str, Any]:
-    values = parser.parse_args(words, defaults=defaults).as_dict()
+    values = unsealed(parser.parse_args(words, defaults=defaults).as_dict())
     for name in ("config", "debug"):
         values.pop(name, None)
     for root, path, value in assignments:
         values[root] = assign(values.get(root), path, value)
     return {name: _plain(value) for name, value in values.items()}
+
+
+def _printed(parser: ArgumentParser, values: dict[str, Any], *, skip_default: bool) -> str:
+    """Options as YAML, all or those that differ from the defaults."""
+    text = parser.dump(_namespace(sealed(values)), format="yaml", skip_default=skip_default)
+    return yaml.safe_dump(unsealed(yaml.safe_load(text)), sort_keys=False)
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,9 @@ Parts: TypeAlias = dict[str, Any] | list[Any] | str | None
 
 _KEYS = {"class_path", "init_args"}
 
+_SEALED = "class path"
+"""The key in place of ``class_path`` in a description that is sealed."""
+
 Assignment: TypeAlias = tuple[str, list[str], Any]
 """The option, the way to the place inside it, the value."""
 
@@ -94,6 +97,43 @@ def assign(part: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
     arguments = dict(description.get("init_args") or {})
     arguments[name] = assign(arguments.get(name), rest, value) if rest else value
     return {**description, "init_args": arguments}
+
+
+def sealed(value: Any) -> Any:
+    """The same data, in which the parser sees no descriptions: it would import the classes.
+
+    Example:
+        >>> sealed({"model": {"class_path": "mine.Model"}})
+        {'model': {'class path': 'mine.Model'}}
+    """
+    return _renamed(value, "class_path", _SEALED)
+
+
+def unsealed(value: Any) -> Any:
+    """What was sealed."""
+    return _renamed(value, _SEALED, "class_path")
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {new if n == old else n: _renamed(v, old, new) for n, v in value.items()}
+    return [_renamed(item, old, new) for item in value] if isinstance(value, list) else value
+
+
+def way_to(part: Any, whole: Any, where: str) -> str | None:
+    """How to come from a description to a part inside it, the very object; None where it isn't there.
+
+    Example:
+        >>> net = {"class_path": "mine.Net"}
+        >>> way_to(net, {"class_path": "mine.Prior", "init_args": {"encoder": net}}, "model.prior")
+        'model.prior.encoder'
+    """
+    if whole is part:
+        return where
+    inside = whole.get("init_args") if is_description(whole) else whole
+    if not isinstance(inside, dict):
+        return None
+    return next((way for n, v in inside.items() if (way := way_to(part, v, f"{where}.{n}"))), None)
 
 
 def words_in(part: Any) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from matplotlib.figure import Figure
@@ -17,13 +19,26 @@ from pyrovae.data import Binarize, Threshold
 from pyrovae.evaluate import Bound
 from pyrovae.training import Fit
 
+Picture: TypeAlias = tuple[str, Callable[[], Figure]]
+"""A name, and what draws it."""
+
 _SCATTERED = 5000
 """More points than these hide each other."""
 
 
 def draw_all(run: Fit, part: Part, bound: Bound, folder: Path, seed: int) -> list[Path]:
-    """Draws everything there is to see of a run into its folder; returns the files."""
-    return [save(figure, folder / f"{name}.png") for name, figure in _figures(run, part, bound, seed)]
+    """Draws everything there is to see of a run into its folder; returns the files.
+
+    A picture that can't be drawn is left out, and said to be: the run and its numbers are there without it.
+    """
+    files = []
+    for name, draw in _pictures(run, part, bound, seed):
+        try:
+            files.append(save(draw(), folder / f"{name}.png"))
+        except Exception as error:  # a model of the user's may not generate, say, or have no mean
+            said = str(error).partition("\n")[0]
+            print(f"no picture of {name}: {type(error).__name__}: {said}", file=sys.stderr, flush=True)
+    return files
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -69,43 +84,62 @@ def pairs(run: Fit, part: Part, count: int, seed: int) -> tuple[tuple[Tensor, ..
     return tuple(t[starts] for t in args), tuple(t[ends] for t in args)
 
 
-def _figures(run: Fit, part: Part, bound: Bound, seed: int) -> Iterator[tuple[str, Figure]]:
-    yield "training", plots.training_curves(run.history)
+def covariates(run: Fit, part: Part, count: int, seed: int) -> tuple[Tensor, ...]:
+    """What follows x in so many data, from the first on again and again, for a model that reads it."""
+    found = run.arguments(take(part, max(1, count), seed))[1:]
+    return tuple(y[torch.arange(count) % len(y)] for y in found)
+
+
+def is_drawn(run: Fit) -> bool:
+    """Whether samples are shown as draws: those of an autoregressive likelihood, whose mean is a blur."""
+    return hasattr(getattr(run.model, "likelihood", None), "log_conditionals")
+
+
+def _pictures(run: Fit, part: Part, bound: Bound, seed: int) -> Iterator[Picture]:
+    yield "training", lambda: plots.training_curves(run.history)
     for site, kl in bound.kl_per_dimension.items():
         name = "kl" if len(bound.kl_per_dimension) == 1 else f"kl-{_file_name(site)}"
-        yield name, plots.kl_per_dimension(kl)
+        yield name, functools.partial(plots.kl_per_dimension, kl)
     batch = take(part, _SCATTERED, seed)
     z = predict.embed(run, batch, batch_size=1000)
     if z.shape[1] >= 2 and len(z) >= 3:
         labels = batch[1] if len(batch) > 1 and batch[1].ndim == 1 else None
-        yield "latent", plots.latent_scatter(z, labels, title="posterior means")
+        yield "latent", lambda: plots.latent_scatter(z, labels, title="posterior means")
     shape = image_shape(part)
-    if shape is not None:
-        yield from _images(run, part, z.shape[1], shape, seed)
-
-
-def _images(run: Fit, part: Part, latent: int, shape: Any, seed: int) -> Iterator[tuple[str, Figure]]:
-    yield (
-        "samples",
-        plots.samples(seen(predict.sample(run, 64, mean=True, seed=seed), part), shape=shape, columns=16),
-    )
-    batch = take(part, 24, seed)
-    x_hat = predict.reconstruct(run, batch, seed=seed)
-    yield (
-        "reconstructions",
-        plots.reconstructions(originals(part, batch), seen(x_hat, part), shape=shape, columns=12),
-    )
+    if shape is None:
+        return
+    yield "samples", lambda: _samples(run, part, shape, seed)
+    yield "reconstructions", lambda: _reconstructions(run, part, shape, seed)
     start, end = pairs(run, part, 6, seed)
     if len(start[0]):
-        paths = predict.interpolate(run, start, end, steps=11)
-        yield "interpolation", plots.interpolation(grid(paths, part), shape=shape)
-    if latent == 2:
-        plane = predict.manifold(run, steps=16)
-        if min(shape[1:]) > 16:
-            yield "manifold", plots.manifold(grid(plane.images, part), shape=shape)
-        else:  # so small images have no margins, and would run into each other edge to edge
-            images = seen(plane.images.flatten(0, 1), part)
-            yield "manifold", plots.samples(images, shape=shape, columns=16)
+        yield "interpolation", lambda: _interpolation(run, part, (start, end), shape)
+    if z.shape[1] == 2:
+        yield "manifold", lambda: _manifold(run, part, shape)
+
+
+def _samples(run: Fit, part: Part, shape: Any, seed: int) -> Figure:
+    given = covariates(run, part, 64, seed)
+    x = predict.sample(run, 64, given=given, mean=not is_drawn(run), seed=seed)
+    return plots.samples(seen(x, part), shape=shape, columns=16)
+
+
+def _reconstructions(run: Fit, part: Part, shape: Any, seed: int) -> Figure:
+    batch = take(part, 24, seed)
+    x_hat = predict.reconstruct(run, batch, seed=seed)
+    return plots.reconstructions(originals(part, batch), seen(x_hat, part), shape=shape, columns=12)
+
+
+def _interpolation(run: Fit, part: Part, ends: Any, shape: Any) -> Figure:
+    paths = predict.interpolate(run, *ends, steps=11)
+    return plots.interpolation(grid(paths, part), shape=shape)
+
+
+def _manifold(run: Fit, part: Part, shape: Any) -> Figure:
+    plane = predict.manifold(run, steps=16)
+    if min(shape[1:]) > 16:
+        return plots.manifold(grid(plane.images, part), shape=shape)
+    # So small images have no margins, and would run into each other edge to edge.
+    return plots.samples(seen(plane.images.flatten(0, 1), part), shape=shape, columns=16)
 
 
 def grid(x: Tensor, part: Part) -> Tensor:

@@ -24,7 +24,7 @@ from pyrovae.errors import explain
 from pyrovae.spec import build as rebuild
 from pyrovae.training import Fit
 
-_SOURCE = ("name", "root", "flatten", "splits", "seed")
+_SOURCE = ("name", "root", "flatten", "splits", "seed", "missing")
 
 
 class Run:

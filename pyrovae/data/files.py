@@ -20,7 +20,7 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 _X_KEYS, _Y_KEYS = ("x", "images"), ("y", "labels")
 
 
-def read(path: Path) -> tuple[Tensor, Tensor | None]:
+def read(path: Path, *, missing: bool = False) -> tuple[Tensor, Tensor | None]:
     """``x`` and, where there are any, labels ``y``, from a file of arrays or a folder of images.
 
     ``.npy``: the array is ``x``. ``.npz`` and ``.pt`` with names: ``x`` (or ``images``, or the only one) and
@@ -30,6 +30,9 @@ def read(path: Path) -> tuple[Tensor, Tensor | None]:
 
     ``x`` of bytes is taken for images: ``(n, H, W)`` gains its channel, ``(n, H, W, 3)`` becomes
     ``(n, 3, H, W)``, and bytes that are all 0 or 1 become floating, as do other whole numbers.
+
+    Arguments:
+        missing: whether NaN in ``x`` is welcome, as the mark of an entry that is missing.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -63,7 +66,7 @@ def read(path: Path) -> tuple[Tensor, Tensor | None]:
     }
     require_one_length(found)
     for where, tensor in found.items():  # here, where a row is still a row of the file
-        require_finite(where, tensor)
+        require_finite(where, tensor, missing=missing and where.endswith(", x"))
     x, *labels = found.values()
     return _as_data(x), labels[0] if labels else None
 

@@ -53,6 +53,7 @@ def load(
     splits: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     download: bool = True,
+    missing: bool = False,
 ) -> Splits:
     """A data set by name, or the user's own by path, in three parts that are disjoint and cover it.
 
@@ -71,6 +72,8 @@ def load(
             official parts.
         seed: which random split; the global generators play no part.
         download: whether what is not there may be downloaded.
+        missing: whether NaN in a file's ``x`` marks entries that are missing (:class:`pyrovae.heads.Masked`);
+            without it NaN is refused.
 
     Raises:
         FileNotFoundError: the data are not there and were not or could not be downloaded.
@@ -82,8 +85,8 @@ def load(
         >>> digits = load("digits", flatten=True, transform=Binarize())
         >>> len(digits.train), len(digits.validation), len(digits.test), digits.train.shape
         (1437, 180, 180, torch.Size([64]))
-        >>> digits.source
-        {'name': 'digits', 'root': None, 'flatten': True, 'splits': [0.8, 0.1, 0.1], 'seed': 0}
+        >>> sorted(digits.source)
+        ['flatten', 'missing', 'name', 'root', 'seed', 'splits']
     """
     shares = _checked_shares(splits)
     _check_seed(seed)
@@ -94,16 +97,24 @@ def load(
         "flatten": flatten,
         "splits": shares,
         "seed": seed,
+        "missing": missing,
     }
     if known == "celeba":
         return _lazy(celeba(place, download), flatten, transform, source)
     found = (
-        CATALOGUE[known](place, download) if isinstance(known, str) else Source(Arrays(*read(known)), None)
+        CATALOGUE[known](place, download)
+        if isinstance(known, str)
+        else Source(Arrays(*read(known, missing=missing)), None)
     )
     parts = split(found, shares, seed)
     x = parts["train"].x
     chain = _chain(x, flatten, transform)
-    return Splits(**{part: Data(*parts[part], chain, source={**source, "part": part}) for part in parts})
+    return Splits(
+        **{
+            part: Data(*parts[part], chain, source={**source, "part": part}, missing=missing)
+            for part in parts
+        }
+    )
 
 
 def split(found: Source, shares: Sequence[float], seed: int) -> dict[str, Arrays]:

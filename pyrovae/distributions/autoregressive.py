@@ -16,6 +16,9 @@ from pyrovae.types import Distribution
 
 _ONE = torch.Size()
 
+_ELEMENTS_AT_ONCE = 250_000
+"""How many elements are drawn at a time: a network keeps some hundred numbers for each while it draws."""
+
 Pick: TypeAlias = Callable[[Distribution], Tensor]
 """From the distribution of an element to its value."""
 
@@ -116,8 +119,10 @@ class Autoregressive(TorchDistribution):
             pick: from the distribution of the next element, batch shape ``(m,)``, to its value.
         """
         shape = torch.Size(sample_shape) + self.batch_shape
+        at_once = max(1, _ELEMENTS_AT_ONCE // max(1, self.event_shape.numel()))
         with torch.no_grad():
-            events = self.conditionals.draw(self._flat(shape), pick)
+            parts = self._flat(shape).split(at_once)
+            events = torch.cat([self.conditionals.draw(features, pick) for features in parts])
         return events.to(self._dtype).reshape(shape + self.event_shape)
 
     @property

@@ -27,8 +27,10 @@ class Recurrent(nn.Module):
         hidden: the size H of its features.
         direction: which part of the sequence a step's features know.
         layers: how many units are stacked.
+        outputs: the size of a linear readout of each step's features, for heads that read numbers of any size
+            off them; None: the features themselves, between -1 and 1.
 
-    Shapes: ``(..., T, D)`` to ``(..., T, H)``, any T.
+    Shapes: ``(..., T, D)`` to ``(..., T, H)``, or to ``(..., T, outputs)``, any T.
 
     Raises:
         ValueError: for sizes that are not positive, an unknown direction, or data of another shape.
@@ -53,10 +55,19 @@ class Recurrent(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: int, *, direction: Direction = "forward", layers: int = 1
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        direction: Direction = "forward",
+        layers: int = 1,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (("inputs", inputs), ("hidden", hidden), ("layers", layers)):
+        sizes = {"inputs": inputs, "hidden": hidden, "layers": layers}
+        if outputs is not None:
+            sizes["outputs"] = outputs
+        for name, size in sizes.items():
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(
                     explain(
@@ -76,8 +87,10 @@ class Recurrent(nn.Module):
                 )
             )
         self.inputs, self.hidden, self.direction, self.layers = inputs, hidden, direction, layers
+        self.outputs = outputs
         both = direction == "both"
         self.gru = nn.GRU(inputs, hidden, num_layers=layers, batch_first=True, bidirectional=both)
+        self.readout = nn.Identity() if outputs is None else nn.Linear(hidden, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[-1] != self.inputs or not x.shape[-2]:
@@ -96,4 +109,5 @@ class Recurrent(nn.Module):
             output = output.flip(-2)
         elif self.direction == "both":
             output = output.unflatten(-1, (2, self.hidden)).mean(-2)
-        return output.reshape(*x.shape[:-1], self.hidden)
+        read: Tensor = self.readout(output)
+        return read.reshape(*x.shape[:-1], read.shape[-1])

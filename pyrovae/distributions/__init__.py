@@ -17,6 +17,7 @@ from pyrovae.distributions.log_rate_poisson import LogRatePoisson
 from pyrovae.distributions.log_scale import LogScaleLaplace, LogScaleNormal
 from pyrovae.distributions.logistic_mixture import LogisticMixture
 from pyrovae.distributions.logistic_normal import LogisticNormal
+from pyrovae.distributions.logit_bernoulli import LogitBernoulli
 from pyrovae.distributions.logit_categorical import LogitCategorical
 from pyrovae.distributions.low_rank_normal import LowRankNormal
 from pyrovae.distributions.markov import MarkovChain
@@ -52,6 +53,7 @@ __all__ = [
     "LogScaleStudentT",
     "LogisticMixture",
     "LogisticNormal",
+    "LogitBernoulli",
     "LogitCategorical",
     "LowRankNormal",
     "MarkovChain",

@@ -9,10 +9,10 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions import constraints
 from torch import Tensor
-from torch.distributions.utils import broadcast_all, lazy_property
+from torch.distributions.utils import _standard_normal, broadcast_all, lazy_property
 
-_LOG_ROOT_HALF = -0.5 * math.log(2)
-_LOG_ROOT_PI = 0.5 * math.log(math.pi)
+_ONE = torch.Size()
+_LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
 
 
 class LogScaleNormal(dist.Normal):
@@ -43,7 +43,8 @@ class LogScaleNormal(dist.Normal):
     log_scale: Tensor
 
     def __init__(self, loc: Tensor, log_scale: Tensor, *, validate_args: bool | None = None) -> None:
-        self.loc, self.log_scale = broadcast_all(loc, log_scale)
+        same = loc.shape == log_scale.shape
+        self.loc, self.log_scale = (loc, log_scale) if same else broadcast_all(loc, log_scale)
         torch.distributions.Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
 
     @lazy_property
@@ -55,13 +56,17 @@ class LogScaleNormal(dist.Normal):
         new: Any = self._get_checked_instance(LogScaleNormal, _instance)  # type: ignore[no-untyped-call]
         return _expanded(self, new, batch_shape)
 
+    def rsample(self, sample_shape: Any = _ONE) -> Tensor:
+        """Draws ``(*sample_shape, *batch_shape)`` along which gradients pass; the noise is torch's own."""
+        noise = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
+        return torch.addcmul(self.loc, noise, self.scale)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        # The half and the constant ride on the logarithm of the inverse scale.
-        log_inverse = _LOG_ROOT_HALF - self.log_scale
-        return log_inverse - _LOG_ROOT_PI - ((value - self.loc) * log_inverse.exp()).square()
+        squares = ((value - self.loc) / self.scale).square()
+        return -_LOG_ROOT_TAU - torch.add(self.log_scale, squares, alpha=0.5)
 
 
 class LogScaleLaplace(dist.Laplace):  # type: ignore[misc]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pyro.distributions as dist
 from torch import Tensor
 
+from pyrovae.distributions import LogitBernoulli
 from pyrovae.heads._outputs import check_event_dim, entries, joined
 from pyrovae.types import Distribution
 
@@ -44,7 +44,7 @@ class Bernoulli:
         return d
 
     def __call__(self, t: Tensor) -> Distribution:
-        return joined(dist.Bernoulli(logits=entries("Bernoulli", t, self.event_dim)), self.event_dim)
+        return joined(LogitBernoulli(entries("Bernoulli", t, self.event_dim)), self.event_dim)
 
     def __repr__(self) -> str:
         return f"Bernoulli(event_dim={self.event_dim})"

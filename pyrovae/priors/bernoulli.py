@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from pyrovae.distributions import LogitBernoulli
 from pyrovae.priors import _checks
 from pyrovae.types import Distribution
 
@@ -50,7 +50,7 @@ class Bernoulli(nn.Module):
             self.register_buffer("logits", logits)
 
     def forward(self) -> Distribution:
-        return dist.Bernoulli(logits=self.logits).to_event(1)
+        return LogitBernoulli(self.logits).to_event(1)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, probs={self.probs:g}, learn={self.learn}"

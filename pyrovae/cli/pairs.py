@@ -42,51 +42,46 @@ def resolve(
     given, own = _folded(parts)
     levels = _class(parts.model) == _LADDER
     start = Defaults(facts, sizes, {"import": _activation(sizes.activation)}, _latent(sizes, facts))
-    prior = filled(
-        merge(start.prior(levels=levels), given["prior"], references), start.of_prior(), references
-    )
+    prior = merge(start.prior(levels=levels), given["prior"], references)
+    prior = filled(prior, start.of_prior(), references)
     defaults = replace(start, latent=_width(prior, references) or start.latent)
 
-    likelihood = filled(
-        _likelihood(defaults, given["likelihood"], references), defaults.of_head(), references
-    )
+    likelihood = _likelihood(defaults, given["likelihood"], references)
+    likelihood = filled(likelihood, defaults.of_head(), references)
     posterior = merge(defaults.posterior(), parts.posterior, references)
     posterior = filled(posterior, defaults.of_posterior(), references)
     for_x = _outputs(likelihood, facts.shape, defaults.entries, references, "likelihood")
     for_z = _outputs(posterior, (defaults.latent,), defaults.latent, references, "posterior")
-
     reads = posterior["class_path"] == _MARKOV
-    encoder = _network(
-        "encoder",
-        parts.encoder,
-        lambda more: defaults.encoder(for_z, reads_features=reads, given=more),
-        defaults,
-        references,
-    )
-    seen = prior["init_args"]["sizes"][0] if levels else defaults.latent
-    decoder = _network(
-        "decoder", given["decoder"], lambda more: defaults.decoder(seen + more, for_x), defaults, references
-    )
+
+    def encoder_for(covariates: int) -> Any:
+        return defaults.encoder(for_z, reads_features=reads, given=covariates)
+
+    def decoder_for(covariates: int) -> Any:
+        seen = prior["init_args"]["sizes"][0] if levels else defaults.latent
+        return defaults.decoder(seen + covariates, for_x)
+
+    encoder = _network("encoder", parts.encoder, encoder_for, defaults, references)
+    decoder = _network("decoder", given["decoder"], decoder_for, defaults, references)
     prior = filled(prior, defaults.of_prior(encoder, posterior), references)
-    encoder, posterior = (_shared(own, prior) for own in (encoder, posterior))
-    amortized = part("guides.Amortized", sites={"z": [encoder, posterior]})
+    model = part("models.VAE", prior=prior, decoder=decoder, likelihood=likelihood)
+    amortized = part("guides.Amortized", sites={"z": [_shared(encoder, prior), _shared(posterior, prior)]})
+    guide = amortized
     if levels:
-        rungs = defaults.rungs(prior["init_args"]["sizes"])
-        guide = part("guides.Ladder", rungs=rungs)
-    else:
-        guide = dict(amortized)
+        guide = part("guides.Ladder", rungs=defaults.rungs(prior["init_args"]["sizes"]))
     if _class(parts.guide) not in (None, guide["class_path"]):
         # A guide of another class may take the parts by these names.
-        guide["init_args"] = {**guide["init_args"], "encoder": encoder, "posterior": posterior}
+        net, head = amortized["init_args"]["sites"]["z"]
+        guide = part("guides.Amortized", **amortized["init_args"], encoder=net, posterior=head)
     guide = filled(merge(guide, parts.guide, references), defaults.of_guide(amortized), references)
-    vae = part("models.VAE", prior=prior, decoder=decoder, likelihood=likelihood)
-    return merge(vae, own, references), guide
+    return merge(model, own, references), guide
 
 
 def take_missing(parts: PartOptions, references: References) -> bool:
     """Whether a part that was given takes NaN for what is missing."""
-    named = filter(is_reference, words_in([parts.model, parts.likelihood]))
-    return any(getattr(references.find(path), "takes_missing", False) for path in named)
+    classes = filter(None, (_class(parts.model), _class(parts.likelihood)))
+    inside = (word for word in words_in([parts.model, parts.likelihood]) if word.startswith("pyrovae."))
+    return any(getattr(references.find(path), "takes_missing", False) for path in (*classes, *inside))
 
 
 def make(description: dict[str, Any], references: References, role: str) -> Any:

@@ -30,6 +30,14 @@ def _switches() -> dict[str, object]:
     return {**pyro.settings.get(), "dtype": torch.get_default_dtype(), "grad": torch.is_grad_enabled()}
 
 
+@pytest.fixture
+def _double() -> Iterator[None]:
+    """A test whose numbers are of double precision, where it asks for nothing else."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="session")
 def digits() -> Tensor:
     """The 1,797 embedded digits, binarised at 1/2, ``(1797, 64)``."""

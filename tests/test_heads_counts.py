@@ -1,4 +1,4 @@
-"""Heads of counts and of mixed tables: SciPy's numbers, extremes, draws, and fits of real data."""
+"""Heads of counts: SciPy's numbers, extremes, draws, and what they refuse."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pyro
 import pytest
 import torch
 from scipy import stats
-from sklearn.datasets import load_diabetes, load_digits
 from torch import Tensor, nn
 
-import pyrovae as pv
 from pyrovae import heads
 from pyrovae.distributions import LogRatePoisson, Mixed, NegativeBinomial, ZeroInflated
 from pyrovae.distributions._draws import poisson
@@ -244,124 +241,3 @@ def test_counts_of_another_total_are_outside_the_support() -> None:
 def test_bad_arguments_are_refused(make: Callable[[], Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         make()
-
-
-def table() -> pv.heads.Mixed:
-    return heads.Mixed(
-        size=(heads.Normal(), 2), ill=(heads.bernoulli, 1), visits=(heads.SharedNegativeBinomial(1), 1)
-    )
-
-
-def test_a_mixed_density_is_the_product_of_its_columns() -> None:
-    head, t = table(), torch.randn(6, 6)
-    d, x = head(t), torch.tensor([0.3, -2.0, 1.0, 5.0])
-    expected = (
-        heads.normal(t[:, :4]).log_prob(x[:2])
-        + heads.bernoulli(t[:, 4:5]).log_prob(x[2:3])
-        + heads.SharedNegativeBinomial(1)(t[:, 5:]).log_prob(x[3:])
-    )
-    assert torch.allclose(d.log_prob(x), expected)
-    assert torch.equal(d.mean[:, :2], t[:, :2])
-    assert torch.equal(d.variance[:, 2], (t[:, 4].sigmoid() * (1 - t[:, 4].sigmoid())))
-    cut = head.cut(x)
-    assert {name: part.tolist() for name, part in cut.items()} == {
-        "size": pytest.approx([0.3, -2.0]),
-        "ill": [1.0],
-        "visits": [5.0],
-    }
-    assert {name: part.shape[-1] for name, part in head.cut_features(t).items()} == {
-        "size": 4,
-        "ill": 1,
-        "visits": 1,
-    }
-    assert [name for name, _ in head.named_parameters()] == ["heads.visits.log_inverse_dispersion"]
-
-
-def test_a_column_outside_its_support_is_named() -> None:
-    d = table()(torch.zeros(6, 6))
-    x = torch.zeros(6, 4)
-    assert d.support.check(x).all()
-    for column, bad, match in [
-        (0, math.nan, "'size': expected values in Real.*only NaN|'size'.*NaN"),
-        (2, 2.0, "'ill': expected values in Boolean.*from 0 to 2"),
-        (3, 0.5, "'visits'.*from 0 to 0.5"),
-    ]:
-        wrong = x.clone()
-        wrong[4, column] = bad
-        assert d.support.check(wrong).tolist() == [True] * 4 + [False, True]
-        with pytest.raises(ValueError, match=match):
-            d.log_prob(wrong)
-    with pytest.raises(ValueError, match=r"rows of 4 columns.*'visits': 1"):
-        d.log_prob(torch.zeros(6, 3))
-
-
-def test_a_mixed_group_of_categories_has_its_mode_for_a_mean() -> None:
-    head = heads.Mixed(stage=(heads.Categorical(3), 1), age=(heads.normal, 1))
-    t = torch.tensor([[0.0, 3.0, 1.0, 0.5, 0.0]])
-    d = head(t)
-    assert d.mean.tolist() == [[1.0, 0.5]]
-    assert d.mode.tolist() == [[1.0, 0.5]]
-    x = d.sample((100,))
-    assert x.dtype == torch.float32
-    assert d.support.check(x).all()
-    assert not d.support.check(torch.tensor([[3.0, 0.0]]))
-
-
-def fits(head: Any, x: Tensor, *, epochs: int = 6, drop: float = 0.97) -> pv.Fit:
-    """Trains a small pair and holds the loss, nats per datum, against that of its first epoch."""
-    pyro.set_rng_seed(0)
-    d = x.shape[1]
-    model = pv.models.VAE(pv.priors.StandardNormal(3), pv.nets.MLP(3, 32, head.features(d)), head)
-    guide = pv.guides.Amortized(z=(pv.nets.MLP(d, 32, 6), heads.normal))
-    optim = pyro.optim.Adam({"lr": 5e-3})
-    run = pv.fit(model, guide, x, epochs=epochs, batch_size=64, optim=optim, progress=False)
-    assert run.history[-1].train_loss < drop * run.history[0].train_loss
-    return run
-
-
-@pytest.fixture(scope="module")
-def intensities() -> Tensor:
-    """Digits of intensities 0 to 16, ``(600, 64)``."""
-    return torch.tensor(load_digits().data[:600]).float()
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        heads.Poisson,
-        lambda: heads.Poisson(link="softplus"),
-        heads.NegativeBinomial,
-        lambda: heads.SharedNegativeBinomial(64),
-        heads.ZeroInflatedNegativeBinomial,
-        heads.Multinomial,
-    ],
-)
-def test_counts_of_digits_are_fitted(make: Callable[[], Any], intensities: Tensor) -> None:
-    run = fits(make(), intensities, drop=0.9)
-    assert torch.isfinite(pv.evaluate.log_evidence(run, intensities[:20], 50)).all()
-
-
-def test_a_multinomial_model_scores_documents_of_any_length_and_says_why_it_cannot_draw(
-    intensities: Tensor,
-) -> None:
-    run = fits(heads.Multinomial(), intensities)
-    assert len(intensities.sum(1).unique()) > 50
-    with pytest.raises(ValueError, match="total_count"):
-        pv.predict.sample(run, 3)
-
-
-def test_a_mixed_table_of_patients_is_fitted() -> None:
-    """Diabetes: age in years, sex, and eight measurements."""
-    raw = torch.tensor(load_diabetes(scaled=False).data).float()
-    measured = (raw[:, 2:] - raw[:, 2:].mean(0)) / raw[:, 2:].std(0)
-    x = torch.cat([raw[:, :1], raw[:, 1:2] - 1, measured], 1)
-    head = heads.Mixed(age=(heads.Poisson(), 1), sex=(heads.bernoulli, 1), blood=(heads.Normal(), 8))
-    run = fits(head, x, epochs=10, drop=0.8)
-    drawn = pv.predict.sample(run, 50)
-    parts = head.cut(drawn)
-    assert set(parts["sex"].unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal(parts["age"], parts["age"].round())
-    wrong = x.clone()
-    wrong[3, 1] = 2.0
-    with pytest.raises(ValueError, match="sex"):
-        pv.fit(run.model, run.guide, wrong, epochs=1, progress=False)

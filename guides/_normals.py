@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Normal
 
+from pyrovae.distributions.unwrapping import family, unwrapped
 from pyrovae.errors import explain
 from pyrovae.types import Distribution
 
@@ -17,15 +16,13 @@ def loc_and_scale(where: str, distribution: Distribution) -> tuple[Tensor, Tenso
     Raises:
         TypeError: for any other distribution.
     """
-    base: Any = distribution
-    while isinstance(base, Independent):
-        base = base.base_dist
+    base = unwrapped(distribution)
     if not isinstance(base, Normal):
         raise TypeError(
             explain(
                 where,
                 expected="a diagonal normal",
-                got=type(base).__name__,
+                got=family(base),
                 remedy="Take heads.normal, priors.StandardNormal or priors.DiagonalNormal.",
             )
         )

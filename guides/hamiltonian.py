@@ -13,6 +13,7 @@ from torch.distributions import constraints
 
 from pyrovae.arguments import is_part, is_positive, shown
 from pyrovae.distributions import Augmented
+from pyrovae.distributions.unwrapping import family
 from pyrovae.errors import explain
 from pyrovae.guides._hidden_run import log_joint
 from pyrovae.guides.amortized import Amortized
@@ -193,7 +194,7 @@ class Hamiltonian(nn.Module):
                 explain(
                     f"Hamiltonian, site {site!r}",
                     expected="a base of real vectors with pathwise samples",
-                    got=f"{type(start).__name__} on {start.support}",
+                    got=f"{family(start)} on {start.support}",
                     remedy="Take a normal head, or guides.Amortized, for latents that can't move freely.",
                 )
             )

@@ -18,3 +18,16 @@ def unwrapped(fn: Any) -> Any:
     while isinstance(fn, Independent):
         fn = fn.base_dist
     return fn
+
+
+def family(fn: Any) -> str:
+    """What a distribution is called by those who don't mind how its parameters are kept.
+
+    Example:
+        >>> import torch
+        >>> from pyrovae.distributions import LogScaleNormal
+        >>> family(LogScaleNormal(torch.zeros(3), torch.zeros(3)).to_event(1))
+        'Normal'
+    """
+    base = unwrapped(fn)
+    return getattr(base, "family", type(base).__name__)

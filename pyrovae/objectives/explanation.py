@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pyrovae.distributions.unwrapping import unwrapped
+from pyrovae.distributions.unwrapping import family
 from pyrovae.objectives.estimators import Estimator
 
 
@@ -65,5 +65,4 @@ class Explanation(NamedTuple):
 def describe(fn: Any) -> str:
     """A distribution's name and the shape of its event, ``Normal(8)``."""
     event = ", ".join(map(str, fn.event_shape))
-    base = unwrapped(fn)
-    return f"{getattr(base, 'family', type(base).__name__)}({event})"
+    return f"{family(fn)}({event})"

@@ -11,7 +11,7 @@ from torch.distributions import constraints
 
 from pyrovae.distributions.missing import OrMissing
 from pyrovae.distributions.mixed import Columns
-from pyrovae.distributions.unwrapping import unwrapped
+from pyrovae.distributions.unwrapping import family, unwrapped
 from pyrovae.errors import explain
 from pyrovae.training.remedies import Range, in_words, likewise, remedy
 from pyrovae.types import Batch
@@ -49,7 +49,7 @@ def check_observed(name: str, site: Any) -> None:
         )
     if fn.support.check(value).all():
         return
-    problem = _outside(f"model, site {name!r}", type(unwrapped(fn)).__name__, fn.support, value)
+    problem = _outside(f"model, site {name!r}", family(fn), fn.support, value)
     if _is_unchecked(fn):
         warnings.warn(f"{problem} (It was told validate_args=False.)", stacklevel=2)
     else:
@@ -68,7 +68,7 @@ def check_latent(name: str, site: Any) -> None:
     raise ValueError(
         explain(
             f"guide, site {name!r}",
-            expected=f"draws in the support of the model's {type(unwrapped(fn)).__name__}, {fn.support}",
+            expected=f"draws in the support of the model's {family(fn)}, {fn.support}",
             got=f"values from {value.min().item():.4g} to {value.max().item():.4g}",
             remedy=f"Give the guide a distribution with the prior's support{likewise(fn.support)}.",
         )

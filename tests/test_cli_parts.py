@@ -90,10 +90,8 @@ GUIDES = {
     "MixtureOfExperts": "--data views.npz",
 }
 
-VAMP_BELOW_A_FLOW = (
-    "--prior pyrovae.priors.Flow --prior.flow pyrovae.flows.RealNVP "
-    "--prior.base pyrovae.priors.VampPrior --prior.base.components 4"
-)
+FLOW = "pyrovae.priors.Flow --prior.flow pyrovae.flows.RealNVP"
+VAMP_BELOW_A_FLOW = f"--prior {FLOW} --prior.base pyrovae.priors.VampPrior --prior.base.components 4"
 
 NOT_HERE = {"PerDatum", "BaseOf"}
 """PerDatum keeps a row for each datum, which held-out data lack; BaseOf comes of itself, see below."""
@@ -257,6 +255,26 @@ def test_a_picture_that_cannot_be_drawn_costs_no_run(capsys: pytest.CaptureFixtu
     assert "nats per datum" in said.out
     assert (run / "latent.png").exists()
     assert not (run / "samples.png").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "--prior pyrovae.priors.NormalMixture --prior.components 3", f"--prior {FLOW}"],
+)
+def test_a_prior_is_fitted_to_a_finished_run(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("--posterior pyrovae.heads.Delta", *FAST)
+    command = ["fit_prior", str(run), *words.split(), "--steps", "50", "--num_samples", "5"]
+    assert main(command) == 0
+    new = pv.load("runs/run-prior")
+    told = new.config["fitted_prior"]
+    assert told["after"] > told["before"]
+    assert f"{told['after']:.2f} under the new" in capsys.readouterr().out
+    old, kept = (pair.model.decoder.state_dict() for pair in (pv.load(run), new))
+    assert all(bool((old[name] == kept[name]).all()) for name in old)
+    assert main(["sample", "runs/run-prior", "--count", "4", "--output", "x.npz"]) == 0
+    assert main(["evaluate", "runs/run-prior", "--num_samples", "5"]) == 0
+    assert main(command) == 1
+    assert "--to: expected a new or an empty folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pyrovae.errors import explain, nearest
 
 COMMANDS = {
     "fit": "train a model, write numbers and pictures to runs/<name>/",
+    "fit_prior": "fit a prior to where a run's posteriors lie, for better samples",
     "evaluate": "test ELBO, reconstruction, KL and evidence of a run",
     "sample": "draw new data from a run's prior",
     "reconstruct": "data beside their reconstructions",

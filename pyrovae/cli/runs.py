@@ -51,8 +51,8 @@ class Run:
             raise unnamed_code(error, self.stored) from None
         self.fit: Fit = training.load(self.folder, device=self.options.device, **programs)
 
-    def data(self) -> Part:
-        """The part of the data that the command is for, under the run's own transform.
+    def data(self, part: str | None = None) -> Part:
+        """A part of the data, by default the one the command is for, under the run's own transform.
 
         Raises:
             ValueError: when nobody says which data.
@@ -76,10 +76,10 @@ class Run:
         flatten = source.get("flatten", False)
         if whole is not None:
             # What the run has recorded holds everything, from bytes to vectors.
-            part: Part = getattr(load(**{**source, "flatten": False}), self.options.part)
-            return rewrapped(part, [rebuild(whole)], flatten=flatten)
-        part = getattr(load(**source), self.options.part)
-        return rewrapped(part, [*steps_of(part.transform), *self._transforms()])
+            raw: Part = getattr(load(**{**source, "flatten": False}), part or self.options.part)
+            return rewrapped(raw, [rebuild(whole)], flatten=flatten)
+        raw = getattr(load(**source), part or self.options.part)
+        return rewrapped(raw, [*steps_of(raw.transform), *self._transforms()])
 
     def _transforms(self) -> list[Any]:
         """The transforms of the command line that began the run, where they hold code of the user's."""

@@ -44,6 +44,12 @@ def test_rows_that_would_meet_other_data_are_refused(x, size):
         pv.fit(model, AutoNormal(model), x, batch_size=size, epochs=1)
 
 
+def test_a_loader_whose_order_nobody_knows_is_refused(x):
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x), batch_size=len(x))
+    with pytest.raises(ValueError, match=r"AutoNormal, site 'z'.*a loader of its own order.*Pass tensors"):
+        pv.fit(model, AutoNormal(model), loader, epochs=1)
+
+
 def test_a_latent_that_all_data_share_may_be_trained_by_batches(x):
     def shared(x=None, size=None):
         loc = pyro.sample("loc", dist.Normal(torch.zeros(2), 5.0).to_event(1))

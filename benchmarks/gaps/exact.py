@@ -26,10 +26,14 @@ def grid(points: int = POINTS) -> Tensor:
 
 @torch.no_grad()
 def log_joint(model: Any, z: Tensor, x: Tensor) -> Tensor:
-    """log p(x, z) of data ``(n, 2)`` at points ``(k, 2)``, by the program itself: ``(k, n)``, nats."""
-    at = z.double().unsqueeze(1).expand(-1, len(x), -1)
+    """log p(x, z) of data ``(n, 2)`` at points ``(k, 2)`` that they share: ``(k, n)``, nats."""
+    return log_joint_of_each(model, z.double().unsqueeze(1).expand(-1, len(x), -1), x)
+
+
+def log_joint_of_each(model: Any, z: Tensor, x: Tensor) -> Tensor:
+    """log p(x, z) of data ``(n, 2)`` at points of their own ``(k, n, 2)``, by the program itself."""
     with pyro.validation_enabled(False):
-        trace = poutine.trace(poutine.condition(model, {"z": at})).get_trace(x.double())
+        trace = poutine.trace(poutine.condition(model, {"z": z})).get_trace(x.double())
         trace.compute_log_prob()
     total: Tensor = trace.nodes["z"]["log_prob"] + trace.nodes["x"]["log_prob"]
     return total

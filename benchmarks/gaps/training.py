@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, TensorDataset
 
 import pyrovae as pv
 from gaps import exact
@@ -44,22 +44,18 @@ class Known:
 
 
 def train(row: Row, known: Known, *, steps: int, seed: int, objective: Any = None) -> pv.Fit:
-    """A guide of fresh weights after so many steps; the model has no parameters."""
+    """A guide of fresh weights after so many steps, its row's multiple; the model has no parameters."""
     torch.manual_seed(seed)
     guide = row.make(known.setting)
     data = (known.x,) if row.given == "data" else known.given(row)
     batch = min(BATCH, len(data[0]))
-    loader = data
-    if row.given == "whole":
-        # In the same order each time: it is by its place that a datum has its row.
-        loader = DataLoader(TensorDataset(*data), batch_size=len(data[0]))
-    epochs = max(1, steps * batch // len(data[0]))
+    epochs = max(1, row.longer * steps * batch // len(data[0]))
     return pv.fit(
         known.problem.model,
         guide,
-        loader,
-        loss=objective or pv.objectives.ELBO(),
-        optim=functools.partial(torch.optim.Adam, lr=row.learning_rate, betas=BETAS),
+        data,
+        loss=objective or pv.objectives.ELBO(row.draws),
+        optim=adam(row, guide),
         scheduler=functools.partial(CosineAnnealingLR, T_max=epochs),
         epochs=epochs,
         batch_size=batch,
@@ -68,6 +64,20 @@ def train(row: Row, known: Known, *, steps: int, seed: int, objective: Any = Non
         progress=False,
         compile="capture",
     )
+
+
+def adam(row: Row, guide: Any) -> Callable[[Iterable[Tensor]], torch.optim.Adam]:
+    """What makes a row's optimiser, with a rate of their own for the guide's ``learned`` parameters."""
+    own = set() if row.own_rate is None else {id(parameter) for parameter in guide.learned.values()}
+
+    def make(parameters: Iterable[Tensor]) -> torch.optim.Adam:
+        parameters = list(parameters)
+        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in own]}]
+        if own:
+            groups.append({"params": [p for p in parameters if id(p) in own], "lr": row.own_rate})
+        return torch.optim.Adam(groups, lr=row.learning_rate, betas=BETAS)
+
+    return make
 
 
 def measure(run: pv.Fit, row: Row, known: Known, *, seed: int) -> dict[str, float]:

@@ -32,7 +32,11 @@ def check_rows(run: Fit, train: Batches, first: Batch) -> None:
                 explain(
                     f"{type(guide).__name__}, site {name!r}",
                     expected="all data in one batch: it keeps a row for each place in the batch",
-                    got=f"{train.steps or 'several'} batches an epoch, so that a row would meet many data",
-                    remedy="Pass batch_size=len(x), or take guides.PerDatum or guides.Amortized.",
+                    got=f"{_batches(train)}, so that a row would meet many data",
+                    remedy="Pass tensors and batch_size=len(x), or take guides.PerDatum or guides.Amortized.",
                 )
             )
+
+
+def _batches(train: Batches) -> str:
+    return f"{train.steps or 'several'} batches an epoch" if train.in_memory else "a loader of its own order"

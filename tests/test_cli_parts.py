@@ -171,6 +171,7 @@ ROWS = [
     ),
     *(f"--prior pyrovae.priors.Flow --prior.flow pyrovae.flows.{name}" for name in ("MAF", "NeuralSpline")),
     "--data labelled.npz --decoder pyrovae.nets.Joined --encoder pyrovae.nets.Joined",
+    "--data gaps.npy --likelihood pyrovae.heads.Masked --prior pyrovae.priors.VampPrior --prior.components 4",
     "--data gaps.npy --likelihood pyrovae.heads.Masked --prior pyrovae.priors.Flow "
     "--prior.flow pyrovae.flows.MAF --prior.base pyrovae.priors.NormalMixture --prior.base.components 2",
 ]

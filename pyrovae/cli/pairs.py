@@ -105,10 +105,15 @@ def make(description: dict[str, Any], references: References, role: str) -> Any:
 
 
 def begin(model: Any, x: Callable[[], Tensor], seed: int) -> None:
-    """Starts what a model learns in the form of data: the pseudo-inputs of a VampPrior, from the data."""
+    """Starts what a model learns in the form of data: the pseudo-inputs of a VampPrior, from the data.
+
+    What is missing in them starts at the mean of what isn't.
+    """
     for module in model.modules() if isinstance(model, nn.Module) else ():
         if isinstance(module, VampPrior):
-            module.start_from(x(), seed=seed)
+            found = x()
+            whole = torch.where(found.isnan(), found.nanmean(0).nan_to_num(), found)
+            module.start_from(whole, seed=seed)
 
 
 def sentence(model: Any, guide: Any) -> str:

@@ -12,9 +12,10 @@ from pyro import poutine
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Normal
 
 from pyrovae.distributions import divergence, has_closed_form
+from pyrovae.distributions.unwrapping import family, unwrapped
 from pyrovae.errors import explain
 from pyrovae.guides._hidden_run import Itself, check_sites
 from pyrovae.types import Distribution, Program
@@ -63,11 +64,11 @@ def _point(name: str, posterior: Any, site: int, row: int) -> Tensor:
             explain(
                 f"SemiAmortized, site {name!r}",
                 expected="a posterior with pathwise samples, of which a bound has gradients",
-                got=type(_base(posterior)).__name__,
+                got=family(posterior),
                 remedy="Take a normal head, or guides.Amortized, for a discrete latent.",
             )
         )
-    base = _base(posterior)
+    base = unwrapped(posterior)
     if not isinstance(base, Normal):
         sample: Tensor = posterior.rsample()
         return sample
@@ -98,9 +99,3 @@ def clipped(gradients: tuple[Tensor, ...], most: float) -> tuple[Tensor, ...]:
     norm = functools.reduce(torch.add, squares).clamp(min=1e-12 * most**2).sqrt()
     shrink = (most / norm).clamp(max=1)
     return tuple(gradient * shrink.reshape(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients)
-
-
-def _base(distribution: Any) -> Any:
-    while isinstance(distribution, Independent):
-        distribution = distribution.base_dist
-    return distribution

@@ -72,7 +72,7 @@ LIKELIHOODS = {
     "PixelCategorical": "--data images.npy --net conv",
     "DiscretisedLogistic": "--data images.npy --net conv",
     "LogisticMixture": "--data images.npy --net conv",
-    "PixelCNN": "--net conv",
+    "PixelCNN": "--net conv --likelihood.width 8 --likelihood.layers 2",
     "MADE": "",
     "GRU": "",
     "Transformer": "",
@@ -209,7 +209,7 @@ def test_no_part_is_forgotten() -> None:
         VAMP_BELOW_A_FLOW,
         "--data series.npy --net recurrent",
         "--data gaps.npy --likelihood pyrovae.heads.Masked",
-        "--likelihood pyrovae.heads.PixelCNN --net conv",
+        f"--likelihood pyrovae.heads.PixelCNN {LIKELIHOODS['PixelCNN']}",
     ],
 )
 def test_every_command_reads_such_a_run(words: str, capsys: pytest.CaptureFixture[str]) -> None:

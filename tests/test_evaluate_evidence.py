@@ -265,7 +265,7 @@ def test_weights_that_diverged_are_named(run, digits):
     with torch.no_grad():
         run.model.decoder.layers[0].bias[0] = math.nan
     for function in (pv.evaluate.evidence, pv.evaluate.elbo):
-        with pytest.raises(ValueError, match=r"^model: .*parameter logits .* of distribution Bernoulli"):
+        with pytest.raises(ValueError, match=r"^model: .*parameter logits .* of distribution LogitBernoulli"):
             function(run, digits)
 
 

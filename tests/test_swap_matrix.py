@@ -33,6 +33,7 @@ def _imported() -> ModuleType:
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules["swap_parts"] = module  # where its annotations are looked up
+    sys.path.insert(0, str(SCRIPT.parent))  # what it imports stands beside it
     specification.loader.exec_module(module)
     return module
 
@@ -83,7 +84,7 @@ def test_no_part_is_forgotten_and_no_cell_of_the_matrix() -> None:
         known = {
             f"pyrovae.{home}.{name}" for name in module.__all__ if inspect.isclass(getattr(module, name))
         }
-        assert known - met == set(), "add it to a table in examples/swap_parts.py"
+        assert known - met == set(), "add it to a table in examples/swapped/parts.py"
     assert len(posteriors) >= 12
     assert all(names >= {"diagonal", "IAF", "full"} for names in posteriors.values())
 

@@ -77,7 +77,7 @@ LIKELIHOODS = {
     "GRU": "",
     "Transformer": "",
     "Steps": "--data series.npy --net recurrent --likelihood.head pyrovae.heads.Laplace",
-    "Masked": "--data gaps.npy",
+    "Masked": "--data gaps.npz",
     "Mixed": "--data mixed.npy --config mixed.yaml",
 }
 
@@ -117,7 +117,7 @@ def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez("views.npz", x=gray[:, :32], y=gray[:, 32:])
     table = ((wine.data - wine.data.mean(0)) / wine.data.std(0)).astype(np.float32)
     gaps = np.where(np.random.default_rng(0).random(table.shape) < 0.2, np.nan, table)
-    np.save("gaps.npy", gaps)
+    np.savez("gaps.npz", x=gaps, y=wine.target)
     np.save("mixed.npy", np.column_stack([table[:, :2], wine.target]).astype(np.float32))
     Path("mine.py").write_text(
         "import torch, pyro.distributions as dist\n"
@@ -171,8 +171,9 @@ ROWS = [
     ),
     *(f"--prior pyrovae.priors.Flow --prior.flow pyrovae.flows.{name}" for name in ("MAF", "NeuralSpline")),
     "--data labelled.npz --decoder pyrovae.nets.Joined --encoder pyrovae.nets.Joined",
-    "--data gaps.npy --likelihood pyrovae.heads.Masked --prior pyrovae.priors.VampPrior --prior.components 4",
-    "--data gaps.npy --likelihood pyrovae.heads.Masked --prior pyrovae.priors.Flow "
+    "--data gaps.npz --likelihood pyrovae.heads.Masked --encoder pyrovae.nets.Joined",
+    "--data gaps.npz --likelihood pyrovae.heads.Masked --prior pyrovae.priors.VampPrior --prior.components 4",
+    "--data gaps.npz --likelihood pyrovae.heads.Masked --prior pyrovae.priors.Flow "
     "--prior.flow pyrovae.flows.MAF --prior.base pyrovae.priors.NormalMixture --prior.base.components 2",
 ]
 
@@ -208,7 +209,7 @@ def test_no_part_is_forgotten() -> None:
         "--guide pyrovae.guides.Hamiltonian",
         VAMP_BELOW_A_FLOW,
         "--data series.npy --net recurrent",
-        "--data gaps.npy --likelihood pyrovae.heads.Masked",
+        "--data gaps.npz --likelihood pyrovae.heads.Masked",
         f"--likelihood pyrovae.heads.PixelCNN {LIKELIHOODS['PixelCNN']}",
     ],
 )
@@ -288,8 +289,8 @@ def test_a_prior_is_fitted_to_a_finished_run(words: str, capsys: pytest.CaptureF
         ("--guide pyrovae.guides.PerDatum", "SemiAmortized"),
         ("--net recurrent", "sequences, data of shape (T, D)"),
         ("--data series.npy --net recurrent --likelihood pyrovae.heads.GRU", "Leave --net recurrent out"),
-        ("--data gaps.npy", "pyrovae.heads.Masked"),
-        ("--data gaps.npy --likelihood pyrovae.heads.Normal", "pyrovae.heads.Masked"),
+        ("--data gaps.npz", "pyrovae.heads.Masked"),
+        ("--data gaps.npz --likelihood pyrovae.heads.Normal", "pyrovae.heads.Masked"),
         ("--prior pyrovae.priors.NormalMixture", "--model.prior.components"),
         ("--guide pyrovae.guides.Ladder", "priors.Ladder"),
     ],

@@ -56,7 +56,7 @@ class Facts(NamedTuple):
         shape: of a datum as the model sees it.
         image: ``(C, H, W)`` where the data are images.
         binary: whether all values are 0 or 1.
-        missing: whether some values are NaN.
+        missing: whether some values may be NaN.
         covariates: what follows ``x``, if anything does.
     """
 
@@ -115,7 +115,7 @@ def load_data(
         tuple(x.shape[1:]),
         image,
         binary=_is_binary(x),
-        missing=bool(x.isnan().any()),
+        missing=missing,
         covariates=_covariates(splits),
     )
     return Loaded(splits, facts, descriptions)

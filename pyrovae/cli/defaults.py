@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from pyrovae.cli.building import Known
-from pyrovae.cli.datasets import Facts
+from pyrovae.cli.datasets import Covariates, Facts
 from pyrovae.cli.options import SizeOptions
 from pyrovae.errors import explain
 
@@ -69,10 +69,10 @@ class Defaults:
             return part("priors.Markov")
         return part("priors.StandardNormal")
 
-    def likelihood(self, event_dim: int | None = None) -> dict[str, Any]:
-        """Bernoulli for zeros and ones, otherwise a normal of one scale."""
+    def likelihood(self) -> dict[str, Any]:
+        """Bernoulli for zeros and ones, otherwise a normal of one scale; of a sequence that of a step."""
         head = "heads.Bernoulli" if self.facts.binary else "heads.IsotropicNormal"
-        return part(head, event_dim=event_dim or (1 if self.facts.net == "recurrent" else len(self.shape)))
+        return part(head, event_dim=1 if self.facts.net == "recurrent" else len(self.shape))
 
     def posterior(self) -> dict[str, Any]:
         """A diagonal normal; of a sequence a Markov chain of them."""
@@ -98,7 +98,7 @@ class Defaults:
             if not reads_features:
                 net["init_args"]["outputs"] = outputs
         else:
-            net = self.mlp(sides[0] * twice + given, *self.hidden, outputs)
+            net = self.mlp((sides[0] + given) * twice, *self.hidden, outputs)
         if not self.facts.missing:
             return net
         return part("nets.Filled", net=net, event_dim=3 if kind == "conv" else 1)
@@ -116,13 +116,12 @@ class Defaults:
         """A network on vectors."""
         return part("nets.MLP", widths=list(widths), activation=self.activation)
 
-    def joined(self, option: str, net: Any) -> dict[str, Any]:
+    def joined(self, option: str, net: Callable[[int], Any]) -> dict[str, Any]:
         """A network that reads covariates too; ``net`` makes one for so many more inputs."""
-        return part(
-            "nets.Joined", net=net(self.covariates(option).width), classes=self.covariates(option).classes
-        )
+        found = self.covariates(option)
+        return part("nets.Joined", net=net(found.width), classes=found.classes)
 
-    def covariates(self, option: str) -> Any:
+    def covariates(self, option: str) -> Covariates:
         """What follows x in the data.
 
         Raises:

@@ -211,9 +211,8 @@ def _width(prior: dict[str, Any], references: References) -> int | None:
     """The latent dimensions of a prior, of a sequence those of a step, None where it doesn't say."""
     try:
         made = build(prior, references, "prior")
-    except (
-        MissingOption
-    ):  # it waits for its encoder; what is missing even then is said when the model is made
+    except MissingOption:
+        # It waits for its encoder; what is missing even then is said when the model is made.
         return None
     try:
         shape = made().event_shape

@@ -355,3 +355,22 @@ def test_real_frey_faces():
     assert [len(data) for data in splits] == [1573, 196, 196]
     assert splits.train.shape == (1, 28, 20)
     assert 0.5 < splits.train.transformed().mean() < 0.7
+
+
+def test_gaps_are_welcome_where_it_is_said(tmp_path):
+    x = np.arange(40, dtype=np.float32).reshape(10, 4)
+    x[3, 1] = np.nan
+    np.savez(tmp_path / "gaps.npz", x=x, y=np.arange(10))
+    with pytest.raises(ValueError, match=r"gaps\.npz, x: expected finite values.*1 not finite"):
+        load(tmp_path / "gaps.npz")
+    found = load(tmp_path / "gaps.npz", missing=True)
+    assert sum(int(part.x.isnan().sum()) for part in found) == 1
+    assert found.source["missing"]
+    assert all(part.missing for part in found)
+    x[0, 0] = np.inf
+    np.savez(tmp_path / "gaps.npz", x=x)
+    with pytest.raises(ValueError, match="NaN for what is missing"):
+        load(tmp_path / "gaps.npz", missing=True)
+    np.savez(tmp_path / "gaps.npz", x=x[1:], y=np.array([np.nan] * 9))
+    with pytest.raises(ValueError, match=r"gaps\.npz, y: expected finite values"):
+        load(tmp_path / "gaps.npz", missing=True)

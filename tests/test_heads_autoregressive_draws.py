@@ -109,3 +109,19 @@ def test_another_way_to_pick_is_followed() -> None:
     assert torch.equal(x, p.draw(lambda element: element.base_dist.logits.argmax(-1)))
     each = head.log_conditionals(x, p.features)
     assert (each.exp() >= 1 / 3).all()
+
+
+@every()
+def test_many_draws_are_made_in_parts_of_bounded_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyrovae.distributions import autoregressive
+
+    head, features = made(name, categories)
+    d = head(torch.randn(7, *features, dtype=torch.float64))
+    most_likely = d.draw(lambda element: element.mode, (3,))
+    seen: list[int] = []
+    draw = type(head).draw
+    monkeypatch.setattr(type(head), "draw", lambda self, t, pick: seen.append(len(t)) or draw(self, t, pick))
+    monkeypatch.setattr(autoregressive, "_ELEMENTS_AT_ONCE", 4 * d.event_shape.numel())
+    assert torch.equal(d.draw(lambda element: element.mode, (3,)), most_likely)
+    assert seen == [4, 4, 4, 4, 4, 1]
+    assert d.sample((3,)).shape == (3, 7, *d.event_shape)

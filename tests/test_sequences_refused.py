@@ -52,6 +52,7 @@ NORMAL = dist.Normal(torch.zeros(2), 1.0).to_event(1)
         ),
         (lambda: pv.priors.Markov(2, 3, net=pv.nets.MLP(2, 2))().sample(), ValueError, r"\(2,\).*\(1,\)"),
         (lambda: pv.nets.Recurrent(0, 5), ValueError, "inputs"),
+        (lambda: pv.nets.Recurrent(3, 5, outputs=0), ValueError, "outputs"),
         (lambda: pv.nets.Recurrent(3, 5, direction="back"), ValueError, "Did you mean 'backward'"),
         (lambda: pv.nets.Recurrent(3, 5)(torch.zeros(3)), ValueError, r"T, 3.*\(3,\)"),
         (lambda: pv.nets.GatedTransition(3, 0), ValueError, "hidden"),

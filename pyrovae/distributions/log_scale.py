@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.distributions.utils import _standard_normal, broadcast_all, lazy_property
 
 _ONE = torch.Size()
-_LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
+_LOG_ROOT_HALF = -0.5 * math.log(2)
+_LOG_ROOT_PI = 0.5 * math.log(math.pi)
 
 
 class LogScaleNormal(dist.Normal):
@@ -65,8 +66,10 @@ class LogScaleNormal(dist.Normal):
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        squares = ((value - self.loc) / self.scale).square()
-        return -_LOG_ROOT_TAU - torch.add(self.log_scale, squares, alpha=0.5)
+        # The half and the constant ride on the logarithm of the inverse scale. Not by a quotient, whose gradient
+        # overflows from a log scale of -30 on.
+        log_inverse = _LOG_ROOT_HALF - self.log_scale
+        return log_inverse - _LOG_ROOT_PI - ((value - self.loc) * log_inverse.exp()).square()
 
 
 class LogScaleLaplace(dist.Laplace):  # type: ignore[misc]

@@ -66,8 +66,8 @@ class LogScaleNormal(dist.Normal):
         """Log density, nats."""
         if self._validate_args:
             self._validate_sample(value)
-        # The half and the constant ride on the logarithm of the inverse scale. Not by a quotient, whose gradient
-        # overflows from a log scale of -30 on.
+        # The half and the constant ride on the logarithm of the inverse scale. A quotient's gradient would
+        # overflow from a log scale of -30 on.
         log_inverse = _LOG_ROOT_HALF - self.log_scale
         return log_inverse - _LOG_ROOT_PI - ((value - self.loc) * log_inverse.exp()).square()
 

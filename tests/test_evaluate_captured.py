@@ -134,10 +134,10 @@ def test_captured_draws_are_the_programs(name, function, digits, by_programs):
 
 def test_weights_in_chunks_of_every_size(digits, by_programs):
     run = pairs.vae()
-    options = {"num_samples": 100, "memory": 380_000}
+    options = {"num_samples": 300, "memory": 270_000}
     eager, captured, made = both(pv.evaluate.log_weights, run, digits[:10], by_programs, **options)
     assert torch.equal(eager, captured)
-    assert eager.unique(dim=0).shape == (100, 10)
+    assert eager.unique(dim=0).shape == (300, 10)
     assert len({data for data, _ in made}) == 2
     assert len({particles for _, particles in made}) >= 2
 

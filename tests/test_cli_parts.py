@@ -242,6 +242,23 @@ def test_a_prior_of_posteriors_shares_their_parts_at_any_depth() -> None:
     assert vamp.head.flowed is posterior
 
 
+def test_a_model_that_can_draw_its_labels_draws_them() -> None:
+    Path("labels.py").write_text(
+        "import pyro, torch, pyro.distributions as dist\n"
+        "def model(x=None, y=None, size=None):\n"
+        "    with pyro.plate('data', size if x is None else len(x)):\n"
+        "        assert x is not None or y is None\n"
+        "        y = pyro.sample('y', dist.Categorical(torch.ones(10)), obs=y)\n"
+        "        z = pyro.sample('z', dist.Normal(torch.zeros(2), 1.0).to_event(1))\n"
+        "        logits = (z.sum(-1) + y).unsqueeze(-1).expand(*z.shape[:-1], 64)\n"
+        "        return pyro.sample('x', dist.Bernoulli(logits=logits).to_event(1), obs=x)\n"
+    )
+    run = fit("--data labelled.npz --model labels.py:model", "--latent", "2", *FAST)
+    words = ["sample", str(run), "--model", "labels.py:model", "--count", "4", "--output", "x.npz"]
+    assert main(words) == 0
+    assert np.load("x.npz")["x"].shape == (4, 64)
+
+
 def test_a_picture_that_cannot_be_drawn_costs_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     Path("odd.py").write_text(
         "import pyro, torch, pyro.distributions as dist\n"

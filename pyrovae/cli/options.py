@@ -92,7 +92,7 @@ class TrainingOptions:
             default Adam with a learning rate of 2e-3 for fewer than 10,000 data, otherwise 1e-3.
         scheduler: a schedule of torch.optim.lr_scheduler, stepped once an epoch.
         loss: an objective: --loss pyrovae.objectives.IWAE --loss.num_particles 5. By default the one with
-            KL terms in closed form for the default pair, and Trace_ELBO for programs of your own.
+            KL terms in closed form, and Trace_ELBO for programs of your own.
         clip_norm: the largest norm of the gradient of a batch's summed loss.
         kl_warmup: over how many epochs the KL weight rises from 0 to 1; by default a quarter of them, and
             none under a --loss of your choice.

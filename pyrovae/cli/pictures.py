@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyrovae import checkpoint, plots, predict
 from pyrovae.cli.datasets import Part, image_shape, rewrapped, steps_of, take, undo
+from pyrovae.covariates import asked
 from pyrovae.data import Binarize, Threshold
 from pyrovae.evaluate import Bound
 from pyrovae.training import Fit
@@ -85,8 +86,8 @@ def pairs(run: Fit, part: Part, count: int, seed: int) -> tuple[tuple[Tensor, ..
 
 
 def covariates(run: Fit, part: Part, count: int, seed: int) -> tuple[Tensor, ...]:
-    """What follows x in so many data, from the first on again and again, for a model that reads it."""
-    found = run.arguments(take(part, max(1, count), seed))[1:]
+    """What follows x in so many data, from the first on and again, for a model that needs it."""
+    found = take(part, max(1, count), seed)[1 : 1 + asked(run.model, 1)]
     return tuple(y[torch.arange(count) % len(y)] for y in found)
 
 
